@@ -1,0 +1,311 @@
+//! The catalog: what a store keeps beside journals. Documents are plain data with a kind, an id
+//! and a revision; the engine reads and writes them, a store finds them.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::digest::Digest;
+use crate::flow::OutputTrigger;
+use crate::id::{DeploymentId, EnvironmentId, GroupId, JobId, ReleaseId, RunId};
+use crate::name::{DeploymentName, FlowName, OutputName, PackageName, ParameterName};
+use crate::parameter::Values;
+use crate::policy::RunPolicy;
+use crate::rule::{ObjectRule, RuleChanges, ValueRule};
+use crate::time::Timestamp;
+
+/// A named container of releases.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// Its id.
+    pub id: DeploymentId,
+    /// Its name, unique in the instance.
+    pub name: DeploymentName,
+    /// The release that runs; zero or one.
+    pub active: Option<ReleaseId>,
+    /// Its parameter values.
+    #[serde(default)]
+    pub values: Values,
+    /// Rules that replace connections at import, in order.
+    #[serde(default)]
+    pub object_rules: Vec<ObjectRule>,
+    /// Rules that replace values at import, in order.
+    #[serde(default)]
+    pub value_rules: Vec<ValueRule>,
+    /// What a run does when the deployment is already running.
+    #[serde(default)]
+    pub run_policy: RunPolicy,
+    /// The most live attempts over all its runs.
+    #[serde(default)]
+    pub limit: Option<u32>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it, or which release is active, was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// One imported package with its frozen parameter values.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Release {
+    /// Its id.
+    pub id: ReleaseId,
+    /// Its deployment.
+    pub deployment: DeploymentId,
+    /// The package as it is run: after the import rules.
+    pub package: Digest,
+    /// The package's name.
+    pub package_name: PackageName,
+    /// The primary flows.
+    pub primary: Vec<FlowName>,
+    /// Its parameter values, fixed at import.
+    #[serde(default)]
+    pub values: Values,
+    /// What the import rules changed.
+    #[serde(default)]
+    pub changes: RuleChanges,
+    /// When it was imported.
+    pub created_at: Timestamp,
+    /// When it was last activated or deactivated.
+    pub updated_at: Timestamp,
+}
+
+/// One request to run a deployment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Its id.
+    pub id: RunId,
+    /// Its session.
+    pub session: Uuid,
+    /// The deployment.
+    pub deployment: DeploymentId,
+    /// The release that was active.
+    pub release: ReleaseId,
+    /// Its job groups, in the order of their outputs.
+    pub groups: Vec<RunGroup>,
+    /// The key under which repeating the request gives this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+    /// The hash of the request, to tell a repetition from another request under the same key.
+    pub request: Digest,
+    /// The values that the request gave.
+    #[serde(default)]
+    pub overrides: Values,
+    /// Who asked for it.
+    pub trigger: OutputTrigger,
+    /// What "now" means for its date parameters.
+    pub reference_date: Timestamp,
+    /// The digest of the resolved parameters.
+    pub parameters: Digest,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+}
+
+/// One job group of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunGroup {
+    /// The group.
+    pub id: GroupId,
+    /// The outputs that it produces.
+    pub outputs: Vec<OutputName>,
+    /// Its first job.
+    pub first_job: JobId,
+    /// How many jobs it has; their ids follow the first without gaps.
+    pub jobs: u32,
+}
+
+/// The wire's word for how far a job or a group is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Status {
+    /// It exists; nothing has begun.
+    Created,
+    /// Something has begun.
+    InProgress,
+    /// It succeeded.
+    Complete,
+    /// It failed.
+    Failed,
+    /// It was cancelled, or skipped. One `l`.
+    Canceled,
+}
+
+impl Status {
+    /// Tells whether the status is final.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Complete | Self::Failed | Self::Canceled)
+    }
+
+    /// Returns the word of the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "Created",
+            Self::InProgress => "InProgress",
+            Self::Complete => "Complete",
+            Self::Failed => "Failed",
+            Self::Canceled => "Canceled",
+        }
+    }
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// How far a group is: a projection of its journal, written with it, for lists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupSummary {
+    /// The group.
+    pub id: GroupId,
+    /// Its run.
+    pub run: RunId,
+    /// Its deployment.
+    pub deployment: DeploymentId,
+    /// Its release.
+    pub release: ReleaseId,
+    /// How far it is.
+    pub status: Status,
+    /// How many jobs it has.
+    pub jobs: u32,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When its status last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A parameter of the environment layer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EnvironmentParameter {
+    /// Its id.
+    pub id: EnvironmentId,
+    /// Its name; begins with `env.`.
+    pub name: ParameterName,
+    /// Its value.
+    pub value: serde_json::Value,
+}
+
+/// A document of the catalog.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Document {
+    /// A deployment.
+    Deployment(Deployment),
+    /// A release.
+    Release(Release),
+    /// A run.
+    Run(Run),
+    /// A group's summary.
+    Group(GroupSummary),
+    /// A parameter of the environment.
+    Environment(EnvironmentParameter),
+}
+
+/// The kinds of documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Kind {
+    /// Deployments.
+    Deployment,
+    /// Releases.
+    Release,
+    /// Runs.
+    Run,
+    /// Groups' summaries.
+    Group,
+    /// Parameters of the environment.
+    Environment,
+    /// Jobs: no documents, but ids are allocated for them.
+    Job,
+}
+
+impl Kind {
+    /// Returns the word under which stores file the kind.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deployment => "deployment",
+            Self::Release => "release",
+            Self::Run => "run",
+            Self::Group => "group",
+            Self::Environment => "environment",
+            Self::Job => "job",
+        }
+    }
+}
+
+/// Where a document is found: its kind and its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// The kind.
+    pub kind: Kind,
+    /// The id.
+    pub id: i64,
+}
+
+macro_rules! keys {
+    ($($id:ident => $kind:ident,)+) => {$(
+        impl From<$id> for Key {
+            fn from(id: $id) -> Key {
+                Key { kind: Kind::$kind, id: id.get() }
+            }
+        }
+    )+};
+}
+
+keys! {
+    DeploymentId => Deployment,
+    ReleaseId => Release,
+    RunId => Run,
+    GroupId => Group,
+    EnvironmentId => Environment,
+}
+
+impl Document {
+    /// Returns where the document is found.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Deployment(it) => it.id.into(),
+            Self::Release(it) => it.id.into(),
+            Self::Run(it) => it.id.into(),
+            Self::Group(it) => it.id.into(),
+            Self::Environment(it) => it.id.into(),
+        }
+    }
+
+    /// Returns the id of what the document belongs to: a release's and a run's deployment, a
+    /// group's run; 0 where it belongs to nothing.
+    #[must_use]
+    pub fn parent(&self) -> i64 {
+        match self {
+            Self::Deployment(_) | Self::Environment(_) => 0,
+            Self::Release(it) => it.deployment.get(),
+            Self::Run(it) => it.deployment.get(),
+            Self::Group(it) => it.run.get(),
+        }
+    }
+
+    /// Returns the text that no other document of the same kind and parent may have: a name, a
+    /// run's idempotency key. None where there is no such text.
+    #[must_use]
+    pub fn unique(&self) -> Option<&str> {
+        match self {
+            Self::Deployment(it) => Some(it.name.as_str()),
+            Self::Environment(it) => Some(it.name.as_str()),
+            Self::Run(it) => it.idempotency_key.as_deref(),
+            Self::Release(_) | Self::Group(_) => None,
+        }
+    }
+
+    /// Tells whether the document speaks of work that is not over: a group that has not ended.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        match self {
+            Self::Group(it) => !it.status.is_terminal(),
+            Self::Deployment(_) | Self::Release(_) | Self::Run(_) | Self::Environment(_) => false,
+        }
+    }
+}

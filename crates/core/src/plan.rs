@@ -1,0 +1,156 @@
+//! A plan: one job group as expansion made it, with everything resolved. It is kept whole in the
+//! group's first event, so that nothing else is needed to drive the group or to read about it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::digest::Digest;
+use crate::flow::{JobKind, OutputTrigger, Trigger};
+use crate::id::{DeploymentId, JobId, JobIndex, ReleaseId, RunId};
+use crate::name::{ExecutorName, FlowName, OutputName, StepName};
+use crate::parameter::Resolution;
+use crate::policy::{FailurePolicy, Policy, RunPolicy};
+
+/// The most jobs that a group may have.
+pub const MAX_JOBS: usize = 1_000_000;
+
+/// One job group, expanded and resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The run, shared by all its groups.
+    pub run: Arc<RunContext>,
+    /// The id of the group's first job; the others follow without gaps.
+    pub first_job: JobId,
+    /// The outputs that the group produces.
+    pub outputs: Vec<OutputName>,
+    /// What a failed job means for the rest.
+    #[serde(default)]
+    pub on_failure: FailurePolicy,
+    /// The jobs in an order in which they can run: a job needs only earlier ones.
+    pub jobs: Vec<PlannedJob>,
+}
+
+/// What the groups of a run have in common.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunContext {
+    /// The run.
+    pub run: RunId,
+    /// Its session.
+    pub session: Uuid,
+    /// The deployment that runs.
+    pub deployment: DeploymentId,
+    /// The release that was active.
+    pub release: ReleaseId,
+    /// The package of the release: where artifacts are found.
+    pub package: Digest,
+    /// Who asked for it.
+    pub trigger: OutputTrigger,
+    /// What happens while earlier runs of the deployment are live.
+    #[serde(default)]
+    pub policy: RunPolicy,
+    /// The most live attempts of the deployment; no limit where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_limit: Option<u32>,
+    /// The resolved parameters.
+    pub parameters: Resolution,
+}
+
+/// One job of a plan. Parts that do not differ between runs are shared with the release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedJob {
+    /// The step that the job does.
+    pub step: StepName,
+    /// The flow of the step.
+    pub flow: FlowName,
+    /// What sort of work it is.
+    pub kind: JobKind,
+    /// Which executor runs it.
+    pub executor: ExecutorName,
+    /// What the executor is given, with references replaced by values.
+    #[serde(default, skip_serializing_if = "is_null")]
+    pub payload: Arc<serde_json::Value>,
+    /// How it is driven.
+    #[serde(default)]
+    pub policy: Arc<Policy>,
+    /// Its failure does not fail the group.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
+    /// The earlier jobs that must have ended, and how.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<PlannedNeed>,
+}
+
+fn is_null(value: &Arc<serde_json::Value>) -> bool {
+    value.is_null()
+}
+
+/// One earlier job that must have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedNeed {
+    /// The job.
+    pub job: JobIndex,
+    /// How it must have ended.
+    #[serde(default)]
+    pub when: Trigger,
+}
+
+/// A plan that cannot be driven. Expansion never makes one; bytes from a disk can hold one.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// There is no job in it.
+    #[error("the plan has no jobs")]
+    Empty,
+    /// There are too many jobs in it.
+    #[error("the plan has {found} jobs, {MAX_JOBS} are allowed")]
+    TooLarge {
+        /// How many it has.
+        found: usize,
+    },
+    /// A job needs itself or a later one.
+    #[error("job {} needs job {}, which does not come before it", .job.0, .need.0)]
+    Order {
+        /// The job.
+        job: JobIndex,
+        /// What it needs.
+        need: JobIndex,
+    },
+}
+
+impl Plan {
+    /// Checks that the plan can be driven: it has jobs, not too many, and each needs only earlier
+    /// ones.
+    ///
+    /// # Errors
+    /// Names the first thing that is wrong.
+    pub fn check(&self) -> Result<(), PlanError> {
+        if self.jobs.is_empty() {
+            return Err(PlanError::Empty);
+        }
+        if self.jobs.len() > MAX_JOBS {
+            return Err(PlanError::TooLarge { found: self.jobs.len() });
+        }
+        for (index, job) in self.jobs.iter().enumerate() {
+            if let Some(need) = job.needs.iter().find(|need| need.job.at() >= index) {
+                return Err(PlanError::Order { job: index.into(), need: need.job });
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the id of a job of this group.
+    #[must_use]
+    pub fn job_id(&self, job: JobIndex) -> JobId {
+        JobId::new(self.first_job.get() + i64::from(job.0)).unwrap_or(self.first_job)
+    }
+
+    /// Finds the place of a job of this group by its id.
+    #[must_use]
+    pub fn index_of(&self, job: JobId) -> Option<JobIndex> {
+        let at = usize::try_from(job.get() - self.first_job.get()).ok()?;
+        (at < self.jobs.len()).then(|| at.into())
+    }
+}

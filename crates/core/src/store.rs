@@ -1,0 +1,319 @@
+//! The store port: journals of groups, a catalog of documents, and contents by digest.
+//!
+//! A store acknowledges only what is durable. What it promises is tested, sentence by sentence, by
+//! the conformance suite of `jobwright-store`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::catalog::{Document, GroupSummary, Key, Kind};
+use crate::digest::Digest;
+use crate::event::Record;
+use crate::id::{Epoch, GroupId, Seq};
+use crate::time::Timestamp;
+
+/// Names one life of one engine. Drawn anew at each start.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NodeId(pub Uuid);
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node {}", self.0)
+    }
+}
+
+/// What an acknowledgement is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Durability {
+    /// It survives the loss of power.
+    Synced,
+    /// It survives the death of the process; the last commits may be lost with the power.
+    Written,
+    /// It survives nothing.
+    Memory,
+}
+
+/// Everything that becomes durable together, or not at all.
+#[derive(Debug, Clone, Default)]
+pub struct Commit {
+    /// Rows of journals, at most one per group.
+    pub journal: Vec<Append>,
+    /// Changes of documents.
+    pub catalog: Vec<Change>,
+    /// Contents; one that is already there stays as it is.
+    pub contents: Vec<Arc<[u8]>>,
+}
+
+impl Commit {
+    /// Tells whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.journal.is_empty() && self.catalog.is_empty() && self.contents.is_empty()
+    }
+}
+
+/// One row of one group's journal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Append {
+    /// The engine that drives the group.
+    pub owner: NodeId,
+    /// The row. Its `first` must follow the journal's last event; at 1 it makes the journal, with
+    /// the row's epoch as the group's. Its `epoch` must be the group's.
+    pub record: Record,
+    /// The group's summary, where it changed. A terminal one takes the group off the unfinished.
+    pub summary: Option<GroupSummary>,
+}
+
+/// One change of one document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// Where the document is found.
+    pub key: Key,
+    /// The revision that it must have now; 0 if it must not exist.
+    pub expected: Revision,
+    /// What it becomes; none removes it.
+    pub document: Option<Document>,
+}
+
+impl Change {
+    /// Makes a document that must not exist yet.
+    #[must_use]
+    pub fn insert(document: Document) -> Self {
+        Self { key: document.key(), expected: Revision(0), document: Some(document) }
+    }
+
+    /// Replaces a document that must have this revision.
+    #[must_use]
+    pub fn update(document: Document, expected: Revision) -> Self {
+        Self { key: document.key(), expected, document: Some(document) }
+    }
+
+    /// Removes a document that must have this revision.
+    #[must_use]
+    pub fn remove(key: Key, expected: Revision) -> Self {
+        Self { key, expected, document: None }
+    }
+}
+
+/// How often a document was written, from 1.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Revision(pub u64);
+
+/// A document as a store returns it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    /// The document.
+    pub document: Document,
+    /// Its revision; changes with each write.
+    pub revision: Revision,
+}
+
+/// Which documents to list. Always in the order of their ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// Of this kind.
+    pub kind: Kind,
+    /// That belong to this, see [`Document::parent`]; any where absent.
+    pub parent: Option<i64>,
+    /// Whose unique text is this, see [`Document::unique`]; any where absent.
+    pub unique: Option<String>,
+    /// That are live, see [`Document::is_live`]; any where false.
+    pub live: bool,
+    /// Whose id comes after this in the order.
+    pub after: Option<i64>,
+    /// The greatest id first.
+    pub descending: bool,
+    /// At most so many.
+    pub limit: u32,
+}
+
+impl Query {
+    /// Lists all documents of a kind, at most 1,000.
+    #[must_use]
+    pub fn all(kind: Kind) -> Self {
+        Self {
+            kind,
+            parent: None,
+            unique: None,
+            live: false,
+            after: None,
+            descending: false,
+            limit: 1000,
+        }
+    }
+
+    /// Narrows to what belongs to `parent`.
+    #[must_use]
+    pub fn parent(mut self, parent: i64) -> Self {
+        self.parent = Some(parent);
+        self
+    }
+
+    /// Narrows to the one with this unique text.
+    #[must_use]
+    pub fn unique(mut self, text: &str) -> Self {
+        self.unique = Some(text.to_owned());
+        self
+    }
+}
+
+/// The right to drive a group, until the node's lease ends or another epoch is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// The group.
+    pub group: GroupId,
+    /// The fence that every append under the lease carries.
+    pub epoch: Epoch,
+}
+
+/// The durable port.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Says what an acknowledgement is worth.
+    fn durability(&self) -> Durability;
+
+    /// Takes `count` consecutive ids of a kind, and returns the first. Ids grow and are never
+    /// given twice; some may stay unused. `count` is at least 1.
+    async fn allocate(&self, kind: Kind, count: u32) -> Result<i64, StoreError>;
+
+    /// Makes everything in the commit durable, or nothing. Commits are ordered as they were
+    /// called. Not cancel safe: a caller that goes away does not know whether it happened.
+    async fn commit(&self, commit: Commit) -> Result<(), CommitError>;
+
+    /// Loads the records of a group whose events have positions from `from` on, in order; the
+    /// first may begin earlier. Nothing for a group that does not exist.
+    async fn load(&self, group: GroupId, from: Seq) -> Result<Vec<Record>, StoreError>;
+
+    /// Takes up to `limit` unfinished groups that no live node drives, in the order of their ids,
+    /// each under a new epoch that is greater than all before. The epoch is durable.
+    async fn claim(
+        &self,
+        owner: NodeId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Lease>, StoreError>;
+
+    /// Keeps the node's groups from being claimed by others until `until`.
+    async fn renew(&self, owner: NodeId, until: Timestamp) -> Result<(), StoreError>;
+
+    /// Gives the node's groups up at once: the next claim may take them.
+    async fn release(&self, owner: NodeId) -> Result<(), StoreError>;
+
+    /// Finds a document.
+    async fn find(&self, key: Key) -> Result<Option<Stored>, StoreError>;
+
+    /// Lists documents.
+    async fn list(&self, query: Query) -> Result<Vec<Stored>, StoreError>;
+
+    /// Finds a content by its digest.
+    async fn content(&self, digest: Digest) -> Result<Option<Arc<[u8]>>, StoreError>;
+}
+
+/// Why a commit did not happen. Nothing of it is there.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// Parts of it are refused; without them, the rest may be tried again.
+    #[error("{} parts of the commit are refused, the first: {}", .0.len(), .0.first().map(ToString::to_string).unwrap_or_default())]
+    Refused(Vec<Refusal>),
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+}
+
+/// A part of a commit that is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Another engine drives the group: forget it, without an effect.
+    #[error("job group {group} is driven under epoch {}, not {}", .current.0, .given.0)]
+    Fenced {
+        /// The group.
+        group: GroupId,
+        /// The epoch of the append.
+        given: Epoch,
+        /// The group's epoch.
+        current: Epoch,
+    },
+    /// The row does not follow the journal's last event.
+    #[error("job group {group} continues at event {}, not {}", .current.0, .given.0)]
+    Conflict {
+        /// The group.
+        group: GroupId,
+        /// The position of the append's first event.
+        given: Seq,
+        /// The position that would follow.
+        current: Seq,
+    },
+    /// The document has another revision than expected.
+    #[error("{} {} is at revision {}, not {}", .key.kind.as_str(), .key.id, .current.0, .expected.0)]
+    Changed {
+        /// The document.
+        key: Key,
+        /// The revision expected.
+        expected: Revision,
+        /// Its revision; 0 if it does not exist.
+        current: Revision,
+    },
+    /// Another document of the same kind and parent has the unique text.
+    #[error("{} {existing} already has the name or key of {}", .key.kind.as_str(), .key.id)]
+    Taken {
+        /// The document that was to be written.
+        key: Key,
+        /// The id of the one that has the text.
+        existing: i64,
+    },
+}
+
+/// Why a store cannot do what it is asked.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// It may go better later: the disk is full, the database is busy or away. Nothing was done.
+    #[error("the store cannot do this now: {reason}")]
+    Unavailable {
+        /// Why.
+        reason: String,
+        /// The cause below.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// It will not go better: nobody knows what is durable, or the bytes make no sense. The store
+    /// must be opened anew, or repaired.
+    #[error("the store is broken: {reason}")]
+    Broken {
+        /// Why.
+        reason: String,
+        /// The cause below.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+}
+
+impl StoreError {
+    /// Tells whether the same call may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } => true,
+            Self::Broken { .. } => false,
+        }
+    }
+}
