@@ -135,6 +135,26 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Returns the job that the event speaks of; none where it speaks of the group.
+    #[must_use]
+    pub fn job(&self) -> Option<JobIndex> {
+        match self {
+            Self::Ready { job, .. }
+            | Self::Requested { job, .. }
+            | Self::Started { job, .. }
+            | Self::Beat { job, .. }
+            | Self::Stopping { job, .. }
+            | Self::AttemptEnded { job, .. }
+            | Self::JobEnded { job, .. } => Some(*job),
+            Self::Accepted { .. }
+            | Self::Adopted { .. }
+            | Self::CancelRequested { .. }
+            | Self::GroupEnded { .. } => None,
+        }
+    }
+}
+
 /// What becomes of a job when an attempt of it has ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

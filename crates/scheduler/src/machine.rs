@@ -1,0 +1,277 @@
+//! The machine: what becomes of groups, decided without I/O, clock, randomness or waiting.
+//!
+//! An input enters together with the time; events (facts to keep) and effects (things to do) come
+//! out. All state changes go through [`Group::apply`](group::Group::apply); the indexes here
+//! (lanes, limits, timers, runs) are derived from that state and follow it in [`Scheduler::record`].
+//!
+//! ```text
+//! step ─► submit │ adopt │ cancel │ report │ forget │ drain │ halt ─► expire ─► dispatch
+//!                  └────────── record(event) = apply + indexes + journal ─────────┘
+//! ```
+
+mod attempt;
+mod cancel;
+mod dispatch;
+mod graph;
+mod group;
+mod invariants;
+mod io;
+mod job;
+mod lanes;
+mod limits;
+mod replay;
+mod retry;
+mod submit;
+mod timers;
+mod waiting;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jobwright_core::{
+    DeploymentId, Event, ExecutorName, GroupId, JobIndex, PoolName, RunId, Timestamp,
+};
+
+pub(crate) use group::Group;
+pub use io::{AttemptKey, Effect, GroupEvents, Input, Order, Report, StepResult};
+pub use replay::ReplayError;
+pub use waiting::WaitReason;
+
+use job::JobState;
+use lanes::{Lanes, Waiter};
+use limits::Limits;
+use timers::{Place, Timers};
+
+/// What an engine allows at a time.
+#[derive(Debug, Clone, Default)]
+pub struct Capacity {
+    /// The executors, with how many attempts each may have; no limit where absent. Attempts for an
+    /// executor that is not here wait.
+    pub executors: Vec<(ExecutorName, Option<u32>)>,
+    /// The pools, with how much may be used of each. A pool that is not here has 1.
+    pub pools: Vec<(PoolName, u32)>,
+}
+
+/// The machine: all groups that one loop drives.
+#[derive(Debug, Default)]
+pub struct Scheduler {
+    slots: Vec<Option<Slot>>,
+    free: Vec<u32>,
+    by_id: BTreeMap<GroupId, u32>,
+    /// The live groups of each live run.
+    runs: BTreeMap<(DeploymentId, RunId), BTreeSet<GroupId>>,
+    limits: Limits,
+    lanes: Lanes,
+    timers: Timers,
+    /// Jobs that are not done, over all groups.
+    open_jobs: usize,
+    draining: bool,
+    /// Jobs that ended in this step and whose followers have not been looked at; empty between
+    /// steps.
+    ended: Vec<(u32, JobIndex)>,
+}
+
+/// A group with what the machine's indexes know of it.
+#[derive(Debug)]
+struct Slot {
+    group: Group,
+    /// The lane of each job.
+    lanes: Box<[u32]>,
+    /// The soonest deadline of each job that is in the timers.
+    armed: Box<[Timestamp]>,
+    /// The turn whose result holds this group's events, and where.
+    entry: (u64, usize),
+}
+
+impl Scheduler {
+    /// Makes a machine without groups.
+    #[must_use]
+    pub fn new(capacity: &Capacity) -> Self {
+        let mut limits = Limits::default();
+        for (name, limit) in &capacity.executors {
+            limits.executor(name.clone(), *limit);
+        }
+        for (name, limit) in &capacity.pools {
+            limits.pool(name.clone(), *limit);
+        }
+        Self { limits, ..Self::default() }
+    }
+
+    /// Takes one input at the time `now`, and adds what follows from it to `out`. Steps that share
+    /// a result must share the time. Time may stand still or jump, in both directions.
+    pub fn step(&mut self, now: Timestamp, input: Input, out: &mut StepResult) {
+        match input {
+            Input::Submit { groups, epoch } => self.submit(groups, epoch, now, out),
+            Input::Adopt { group, epoch, node } => self.adopt(group, epoch, node, now, out),
+            Input::Cancel { group, reason } => self.cancel(group, &reason, now, out),
+            Input::Report { attempt, report } => self.report(attempt, report, now, out),
+            Input::Forget { group } => self.forget(group, now, out),
+            Input::Drain => self.draining = true,
+            Input::Halt => self.halt(now, out),
+            Input::Tick => {}
+        }
+        self.expire(now, out);
+        self.follow_ended(now, out);
+        self.dispatch(now, out);
+    }
+
+    /// When the next [`Input::Tick`] is due if nothing else happens. It may turn out that nothing
+    /// was to be done then.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.timers.next().map(|(at, _)| at)
+    }
+
+    /// Tells whether the machine drives the group.
+    #[must_use]
+    pub fn drives(&self, group: GroupId) -> bool {
+        self.by_id.contains_key(&group)
+    }
+
+    /// How many groups the machine drives.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Tells whether the machine drives no group.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    fn group(&self, slot: u32) -> &Group {
+        &self.slot(slot).group
+    }
+
+    fn slot(&self, slot: u32) -> &Slot {
+        self.slots[slot as usize].as_ref().expect("a slot in use is only emptied by `remove`")
+    }
+
+    fn slot_mut(&mut self, slot: u32) -> &mut Slot {
+        self.slots[slot as usize].as_mut().expect("a slot in use is only emptied by `remove`")
+    }
+
+    /// Where a group lies: at the hint if it still does.
+    fn locate(&self, group: GroupId, hint: u32) -> Option<u32> {
+        match self.slots.get(hint as usize) {
+            Some(Some(slot)) if slot.group.id == group => Some(hint),
+            Some(_) | None => self.by_id.get(&group).copied(),
+        }
+    }
+
+    /// Makes an event a fact: the state changes, the indexes follow, the journal grows.
+    fn record(&mut self, slot: u32, event: Event, now: Timestamp, out: &mut StepResult) {
+        let it = self.slots[slot as usize].as_mut().expect("events are of groups that are driven");
+        let group = &mut it.group;
+        let (status, first, job) = (group.status(), group.next, event.job());
+        let was_live = job.is_some_and(|job| group.job(job).live().is_some());
+        group.apply(&event, now);
+        let summary = (group.status() != status).then(|| group.summary());
+
+        let (turn, at) = it.entry;
+        let entry =
+            out.journal.get_mut(at).filter(|entry| turn == out.turn && entry.group == it.group.id);
+        if let Some(entry) = entry {
+            entry.events.push(event);
+            if summary.is_some() {
+                entry.summary = summary;
+            }
+        } else {
+            it.entry = (out.turn, out.journal.len());
+            let (id, epoch) = (it.group.id, it.group.epoch);
+            let events = vec![event];
+            out.journal.push(GroupEvents { group: id, epoch, first, events, summary });
+        }
+        if let Some(job) = job {
+            self.follow(slot, job, was_live);
+        }
+    }
+
+    /// Lets the indexes follow the state of one job. In replay every job comes here once, from
+    /// nothing.
+    fn follow(&mut self, slot: u32, index: JobIndex, was_live: bool) {
+        let it = self.slots[slot as usize].as_mut().expect("the caller holds a slot in use");
+        let (job, lane) = (it.group.job(index), it.lanes[index.at()]);
+        let place = Place { slot, job: index, group: it.group.id };
+        let deadline = job.deadline();
+        if deadline < it.armed[index.at()] {
+            it.armed[index.at()] = deadline;
+            self.timers.arm(deadline, place);
+        }
+        let is_live = job.live().is_some();
+        if is_live != was_live {
+            let uses = *self.lanes.uses(lane);
+            if is_live {
+                self.limits.take(&uses);
+            } else {
+                self.limits.give_back(&uses);
+                self.lanes.unpark_uses(&uses);
+            }
+        }
+        match &job.state {
+            JobState::Ready { since, .. } => {
+                let priority = it.group.planned(index).policy.priority;
+                self.lanes.push(lane, priority, Waiter { place, since: *since });
+            }
+            JobState::Done { .. } => {
+                self.open_jobs -= 1;
+                self.ended.push((slot, index));
+            }
+            JobState::Waiting { .. }
+            | JobState::Requested(_)
+            | JobState::Running(_)
+            | JobState::Stopping(_)
+            | JobState::BackingOff { .. } => {}
+        }
+    }
+
+    /// Takes a group in; its jobs must then go through [`Self::follow`] if they left `Waiting`.
+    fn insert(&mut self, group: Group, turn: (u64, usize)) -> u32 {
+        let run = &group.plan.run;
+        if let Some(limit) = run.deployment_limit {
+            self.limits.deployment(run.deployment, limit);
+        }
+        let lanes = self.lanes_of(&group);
+        self.runs.entry((run.deployment, run.run)).or_default().insert(group.id);
+        self.open_jobs += group.open as usize;
+        let id = group.id;
+        let armed = vec![Timestamp::NEVER; group.jobs.len()].into();
+        let slot = Slot { group, lanes, armed, entry: turn };
+        let at = match self.free.pop() {
+            Some(at) => {
+                self.slots[at as usize] = Some(slot);
+                at
+            }
+            None => {
+                self.slots.push(Some(slot));
+                (self.slots.len() - 1) as u32
+            }
+        };
+        self.by_id.insert(id, at);
+        at
+    }
+
+    /// Takes a group out, and tells which run of its deployment is now the first, if that changed.
+    fn remove(&mut self, slot: u32) -> Option<(DeploymentId, RunId)> {
+        let it = self.slots[slot as usize].take()?;
+        self.free.push(slot);
+        self.by_id.remove(&it.group.id);
+        let key = (it.group.plan.run.deployment, it.group.plan.run.run);
+        let groups = self.runs.get_mut(&key)?;
+        groups.remove(&it.group.id);
+        if !groups.is_empty() {
+            return None;
+        }
+        let was_first = self.first_run(key.0) == Some(key.1);
+        self.runs.remove(&key);
+        let first = self.first_run(key.0).filter(|_| was_first)?;
+        Some((key.0, first))
+    }
+
+    /// The earliest live run of a deployment.
+    fn first_run(&self, deployment: DeploymentId) -> Option<RunId> {
+        let least = RunId::new(1).ok()?;
+        let mut runs = self.runs.range((deployment, least)..);
+        runs.next().filter(|((of, _), _)| *of == deployment).map(|((_, run), _)| *run)
+    }
+}

@@ -1,0 +1,118 @@
+//! Reports about attempts, and what follows when jobs have ended.
+
+use jobwright_core::{CancelReason, Cause, Event, FailurePolicy, JobIndex, Timestamp, Verdict};
+
+use super::Scheduler;
+use super::io::{AttemptKey, Effect, Report, StepResult};
+use super::job::JobState;
+
+impl Scheduler {
+    /// Takes a report; one about another attempt than the live one changes nothing.
+    pub(super) fn report(
+        &mut self,
+        attempt: AttemptKey,
+        report: Report,
+        now: Timestamp,
+        out: &mut StepResult,
+    ) {
+        let AttemptKey { group, slot, job, number } = attempt;
+        let Some(slot) = self.locate(group, slot) else { return };
+        let Some(it) = self.group(slot).jobs.get(job.at()) else { return };
+        let Some(live) = it.live().filter(|live| live.number == number) else { return };
+        match report {
+            Report::Started(handle) => {
+                let is_new = matches!(it.state, JobState::Requested(_)) || live.handle != handle;
+                if is_new {
+                    self.record(slot, Event::Started { job, attempt: number, handle }, now, out);
+                }
+            }
+            Report::Beat => {
+                let period = self.group(slot).planned(job).policy.timeouts.heartbeat;
+                let Some(period) = period else { return };
+                // At most two records per period: the one before promised one and a half.
+                let beat_by = now + period * 3 / 2;
+                if beat_by.since(live.beat_by) >= period / 2 {
+                    self.record(slot, Event::Beat { job, attempt: number, beat_by }, now, out);
+                }
+            }
+            Report::Ended(outcome) => self.end_attempt(slot, job, outcome, now, out),
+        }
+    }
+
+    /// Ends a job whose attempt, if it had one, ended before.
+    pub(super) fn end_job(
+        &mut self,
+        slot: u32,
+        job: JobIndex,
+        verdict: Verdict,
+        cause: Cause,
+        now: Timestamp,
+        out: &mut StepResult,
+    ) {
+        self.record(slot, Event::JobEnded { job, verdict, cause }, now, out);
+    }
+
+    /// Looks at what follows from jobs that ended: others become ready or are skipped, the group
+    /// is cancelled or ends, the next run begins.
+    pub(super) fn follow_ended(&mut self, now: Timestamp, out: &mut StepResult) {
+        while let Some((slot, job)) = self.ended.pop() {
+            let Some(verdict) = self.group(slot).job(job).verdict() else { continue };
+            self.fail_fast(slot, job, verdict, now, out);
+            let edges = self.group(slot).dependents.of_job(job).len();
+            for at in 0..edges {
+                let next = self.group(slot).dependents.of_job(job)[at].job;
+                match self.group(slot).job(next).state {
+                    JobState::Waiting { unmet: true, .. } => {
+                        let cause = Cause::Need { job, was: verdict };
+                        self.end_job(slot, next, Verdict::Skipped, cause, now, out);
+                    }
+                    JobState::Waiting { needs: 0, unmet: false } => {
+                        self.make_ready(slot, next, now, out);
+                    }
+                    JobState::Waiting { .. }
+                    | JobState::Ready { .. }
+                    | JobState::Requested(_)
+                    | JobState::Running(_)
+                    | JobState::Stopping(_)
+                    | JobState::BackingOff { .. }
+                    | JobState::Done { .. } => {}
+                }
+            }
+            self.end_group(slot, now, out);
+        }
+    }
+
+    fn fail_fast(
+        &mut self,
+        slot: u32,
+        job: JobIndex,
+        verdict: Verdict,
+        now: Timestamp,
+        out: &mut StepResult,
+    ) {
+        let group = self.group(slot);
+        let is_failure = verdict == Verdict::Failed && !group.planned(job).optional;
+        match group.plan.on_failure {
+            FailurePolicy::FailFast if is_failure && group.cancel.is_none() => {
+                self.cancel_slot(slot, &CancelReason::FailFast { job }, now, out);
+            }
+            FailurePolicy::FailFast | FailurePolicy::Continue => {}
+        }
+    }
+
+    /// Ends a group whose jobs have all ended.
+    pub(super) fn end_group(&mut self, slot: u32, now: Timestamp, out: &mut StepResult) {
+        let group = self.group(slot);
+        // Followers of other jobs that ended in this step may still have to be looked at.
+        let is_last = group.open == 0 && self.ended.iter().all(|(other, _)| *other != slot);
+        if !is_last {
+            return;
+        }
+        let (id, verdict) = (group.id, group.verdict());
+        self.record(slot, Event::GroupEnded { verdict }, now, out);
+        out.effects.push(Effect::Announce { group: id, verdict });
+        if let Some(run) = self.remove(slot) {
+            self.start_run(run, now, out);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Who goes next, and whose time has run out.
+
+use jobwright_core::{Event, JobIndex, Outcome, Stop, StopReason, Timeout, Timestamp, Verdict};
+
+use super::Scheduler;
+use super::io::{AttemptKey, Effect, Order, StepResult};
+use super::job::{JobState, abandoned};
+use super::lanes::Waiter;
+use super::timers::Place;
+
+/// How much longer than its grace an attempt may take to report its end before it is given up:
+/// an executor needs a moment to kill and to clear away.
+const KILL_MARGIN: std::time::Duration = std::time::Duration::from_secs(5);
+
+impl Scheduler {
+    /// Requests attempts until nothing is ready or every limit is reached.
+    pub(super) fn dispatch(&mut self, now: Timestamp, out: &mut StepResult) {
+        if self.draining {
+            return;
+        }
+        while let Some((lane, next)) = self.lanes.take_first() {
+            loop {
+                let slots = &self.slots;
+                let waits = |waiter: &Waiter| match &slots[waiter.place.slot as usize] {
+                    Some(slot) if slot.group.id == waiter.place.group => matches!(
+                        slot.group.job(waiter.place.job).state,
+                        JobState::Ready { since, .. } if since == waiter.since
+                    ),
+                    Some(_) | None => false,
+                };
+                let Some((rank, waiter)) = self.lanes.head(lane, waits) else { break };
+                if rank > next {
+                    self.lanes.reopen(lane, rank);
+                    break;
+                }
+                if let Some(limit) = self.limits.blocks(self.lanes.uses(lane)) {
+                    self.lanes.park(lane, limit);
+                    break;
+                }
+                self.request(waiter.place.slot, waiter.place.job, now, out);
+            }
+        }
+    }
+
+    fn request(&mut self, slot: u32, job: JobIndex, now: Timestamp, out: &mut StepResult) {
+        let group = self.group(slot);
+        let timeouts = &group.planned(job).policy.timeouts;
+        let end_by = now + timeouts.attempt;
+        let beat_by = timeouts.heartbeat.map(|period| now + period * 3 / 2);
+        let number = group.tally(job).attempts + 1;
+        let attempt = AttemptKey { group: group.id, slot, job, number };
+        let end_by_all = end_by.min(group.job(job).total_by);
+        let order = Order {
+            attempt,
+            plan: std::sync::Arc::clone(&group.plan),
+            end_by: end_by_all,
+            inputs: group.inputs(job),
+            handle: None,
+        };
+        self.record(slot, Event::Requested { job, attempt: number, end_by, beat_by }, now, out);
+        out.effects.push(Effect::Dispatch(order));
+    }
+
+    /// Acts on every deadline that has come.
+    pub(super) fn expire(&mut self, now: Timestamp, out: &mut StepResult) {
+        while let Some((at, place)) = self.timers.next() {
+            let armed = self.armed(place);
+            if armed != Some(at) {
+                self.timers.pop();
+                continue;
+            }
+            if at > now {
+                break;
+            }
+            self.timers.pop();
+            self.slot_mut(place.slot).armed[place.job.at()] = Timestamp::NEVER;
+            if self.group(place.slot).job(place.job).deadline() <= now {
+                self.time_out(place.slot, place.job, now, out);
+            }
+            self.rearm(place);
+        }
+        let slots = &self.slots;
+        self.timers.compact(self.open_jobs, |at, place| match &slots[place.slot as usize] {
+            Some(slot) => slot.group.id == place.group && slot.armed[place.job.at()] == at,
+            None => false,
+        });
+    }
+
+    /// The deadline under which a job stands in the timers.
+    fn armed(&self, place: Place) -> Option<Timestamp> {
+        let slot = self.slots[place.slot as usize].as_ref()?;
+        let job = slot.group.jobs.get(place.job.at()).filter(|_| slot.group.id == place.group)?;
+        job.verdict().is_none().then(|| slot.armed[place.job.at()])
+    }
+
+    fn rearm(&mut self, place: Place) {
+        let Some(it) = self.slots[place.slot as usize].as_mut() else { return };
+        let deadline = it.group.job(place.job).deadline();
+        if deadline < it.armed[place.job.at()] {
+            it.armed[place.job.at()] = deadline;
+            self.timers.arm(deadline, place);
+        }
+    }
+
+    fn time_out(&mut self, slot: u32, index: JobIndex, now: Timestamp, out: &mut StepResult) {
+        let job = self.group(slot).job(index);
+        let total_is_over = job.total_by <= now;
+        match &job.state {
+            JobState::Ready { .. } | JobState::BackingOff { .. } if total_is_over => {
+                self.end_job(
+                    slot,
+                    index,
+                    Verdict::Failed,
+                    jobwright_core::Cause::TotalTimeout,
+                    now,
+                    out,
+                );
+            }
+            JobState::Ready { .. } => {
+                self.end_job(
+                    slot,
+                    index,
+                    Verdict::Failed,
+                    jobwright_core::Cause::QueueTimeout,
+                    now,
+                    out,
+                );
+            }
+            JobState::BackingOff { .. } => self.make_ready(slot, index, now, out),
+            JobState::Requested(live) | JobState::Running(live) => {
+                let timeout = job.timeout(live, now).unwrap_or(Timeout::Attempt);
+                self.stop(slot, index, StopReason::TimedOut(timeout), now, out);
+            }
+            JobState::Stopping(stopping) => {
+                let number = stopping.live.number;
+                let attempt = AttemptKey { group: self.group(slot).id, slot, job: index, number };
+                self.end_attempt(slot, index, abandoned(), now, out);
+                out.effects.push(Effect::Abandon { attempt });
+            }
+            JobState::Waiting { .. } | JobState::Done { .. } => {}
+        }
+    }
+
+    /// Asks a live attempt to stop, once.
+    pub(super) fn stop(
+        &mut self,
+        slot: u32,
+        job: JobIndex,
+        reason: StopReason,
+        now: Timestamp,
+        out: &mut StepResult,
+    ) {
+        let group = self.group(slot);
+        let (JobState::Requested(live) | JobState::Running(live)) = &group.job(job).state else {
+            return;
+        };
+        let number = live.number;
+        let grace = group.planned(job).policy.grace.0;
+        let attempt = AttemptKey { group: group.id, slot, job, number };
+        let kill_by = now + grace + KILL_MARGIN;
+        let event = Event::Stopping { job, attempt: number, reason: reason.clone(), kill_by };
+        self.record(slot, event, now, out);
+        out.effects.push(Effect::Stop { attempt, stop: Stop { reason, grace } });
+    }
+
+    /// Asks every live attempt to stop, and leaves their jobs to the next engine.
+    pub(super) fn halt(&mut self, now: Timestamp, out: &mut StepResult) {
+        self.draining = true;
+        for slot in self.by_id.values().copied().collect::<Vec<_>>() {
+            for job in self.group(slot).indexes() {
+                self.stop(slot, job, StopReason::Shutdown, now, out);
+            }
+        }
+    }
+
+    /// Records that a job's attempt ended with this outcome, and what becomes of the job.
+    pub(super) fn end_attempt(
+        &mut self,
+        slot: u32,
+        job: JobIndex,
+        outcome: Outcome,
+        now: Timestamp,
+        out: &mut StepResult,
+    ) {
+        let group = self.group(slot);
+        let Some(live) = group.job(job).live() else { return };
+        let attempt = live.number;
+        let (outcome, next) = group.after_attempt(job, outcome, now);
+        let again = match next {
+            jobwright_core::Next::Retry { at } => at <= now,
+            jobwright_core::Next::End { .. } => false,
+        };
+        self.record(slot, Event::AttemptEnded { job, attempt, outcome, next }, now, out);
+        if again {
+            self.make_ready(slot, job, now, out);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What enters the machine and what leaves it. Both are closed: whoever drives the machine needs
+//! no other way in or out.
+
+use std::sync::Arc;
+
+use jobwright_core::{
+    CancelReason, Epoch, Event, GroupId, GroupSummary, Handle, JobIndex, JobInput, NodeId, Outcome,
+    Plan, RunId, Seq, Stop, Verdict,
+};
+
+/// Something that happened outside, at the moment that is given with it.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// A run begins: all its groups, in the order of their ids.
+    Submit {
+        /// The groups, each with its plan. All plans share one run.
+        groups: Vec<(GroupId, Arc<Plan>)>,
+        /// The fence under which they are driven.
+        epoch: Epoch,
+    },
+    /// A group that was replayed is driven from now on: its live attempts are taken up again.
+    Adopt {
+        /// The group.
+        group: GroupId,
+        /// The new fence.
+        epoch: Epoch,
+        /// The engine that drives it.
+        node: NodeId,
+    },
+    /// Somebody wants a group to end.
+    Cancel {
+        /// The group; nothing happens if it has ended.
+        group: GroupId,
+        /// Why.
+        reason: CancelReason,
+    },
+    /// An executor says something about an attempt.
+    Report {
+        /// The attempt; a report for another one than the live one changes nothing.
+        attempt: AttemptKey,
+        /// What it says.
+        report: Report,
+    },
+    /// The group is driven by another engine: it is dropped, without an event or effect.
+    Forget {
+        /// The group.
+        group: GroupId,
+    },
+    /// No attempt begins from now on.
+    Drain,
+    /// Every live attempt is asked to stop; its job is left for the next engine.
+    Halt,
+    /// Time has gone by.
+    Tick,
+}
+
+/// What an executor says about an attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// It was taken.
+    Started(Option<Handle>),
+    /// It is alive.
+    Beat,
+    /// It ended.
+    Ended(Outcome),
+}
+
+/// Names an attempt to the machine, with a hint where its group lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttemptKey {
+    /// The group.
+    pub group: GroupId,
+    /// Where the group lies, if it still does.
+    pub slot: u32,
+    /// The job.
+    pub job: JobIndex,
+    /// The number of the attempt.
+    pub number: u32,
+}
+
+/// Something to do, once the events of the same step are durable.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Hand the attempt to its executor.
+    Dispatch(Order),
+    /// Ask the executor to take the attempt up again.
+    Reattach(Order),
+    /// Ask the attempt to stop.
+    Stop {
+        /// The attempt.
+        attempt: AttemptKey,
+        /// Why, and how long it may take.
+        stop: Stop,
+    },
+    /// Give the attempt up: it did not stop in time.
+    Abandon {
+        /// The attempt.
+        attempt: AttemptKey,
+    },
+    /// Tell those who wait that the group has ended.
+    Announce {
+        /// The group.
+        group: GroupId,
+        /// How it ended.
+        verdict: Verdict,
+    },
+    /// Tell the caller that the run was refused: its deployment is already running and its policy
+    /// is `skip`. Nothing of it exists.
+    Refuse {
+        /// The run that was asked for.
+        run: RunId,
+        /// The run that goes on.
+        running: RunId,
+    },
+}
+
+/// An attempt to hand over, with everything that the machine knows of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    /// The attempt.
+    pub attempt: AttemptKey,
+    /// The plan of its group.
+    pub plan: Arc<Plan>,
+    /// When it is stopped if it has not ended.
+    pub end_by: jobwright_core::Timestamp,
+    /// How the needed jobs ended and what they left.
+    pub inputs: Vec<JobInput>,
+    /// On reattachment: the executor's own name for it.
+    pub handle: Option<Handle>,
+}
+
+/// What one turn led to: the steps that share a timestamp and become durable together.
+#[derive(Debug, Default)]
+pub struct StepResult {
+    /// New events, one entry per group, in the order in which groups were first touched.
+    pub journal: Vec<GroupEvents>,
+    /// What to do when they are durable, in order.
+    pub effects: Vec<Effect>,
+    pub(super) turn: u64,
+}
+
+impl StepResult {
+    /// Begins the next turn, keeping the room of this one.
+    pub fn clear(&mut self) {
+        self.journal.clear();
+        self.effects.clear();
+        self.turn += 1;
+    }
+}
+
+/// The new events of one group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupEvents {
+    /// The group.
+    pub group: GroupId,
+    /// The fence under which they happened.
+    pub epoch: Epoch,
+    /// The position of the first.
+    pub first: Seq,
+    /// The events.
+    pub events: Vec<Event>,
+    /// The group's summary, if its status changed.
+    pub summary: Option<GroupSummary>,
+}

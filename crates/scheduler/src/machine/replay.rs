@@ -1,0 +1,244 @@
+//! From a journal back to the state, through the same [`Group::apply`]; and how a replayed group
+//! goes on.
+
+use std::sync::Arc;
+
+use jobwright_core::{
+    Cause, Epoch, Event, GroupId, JobIndex, NodeId, PlanError, Record, Seq, Timestamp, Verdict,
+};
+use thiserror::Error;
+
+use super::group::Group;
+use super::io::{AttemptKey, Effect, Order, StepResult};
+use super::job::JobState;
+use super::{Capacity, Scheduler};
+
+/// A journal that cannot have been written by this machine. The group is left alone.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The journal has no events.
+    #[error("the journal of job group {0} is empty")]
+    Empty(GroupId),
+    /// The first event does not say what the group is.
+    #[error("the journal of job group {0} does not begin with its acceptance")]
+    Beginning(GroupId),
+    /// The plan cannot be driven.
+    #[error("the plan of job group {group} cannot be driven")]
+    Plan {
+        /// The group.
+        group: GroupId,
+        /// Why.
+        #[source]
+        source: PlanError,
+    },
+    /// Events are missing or out of order.
+    #[error("the journal of job group {group} has event {} where {} is due", .found.0, .expected.0)]
+    Gap {
+        /// The group.
+        group: GroupId,
+        /// The position that is due.
+        expected: Seq,
+        /// The position found.
+        found: Seq,
+    },
+    /// An event cannot have happened in the state before it.
+    #[error("event {} of job group {group} cannot follow those before it", .at.0)]
+    Impossible {
+        /// The group.
+        group: GroupId,
+        /// The event's position.
+        at: Seq,
+    },
+    /// The group is driven already.
+    #[error("job group {0} is driven already")]
+    Driven(GroupId),
+}
+
+impl Group {
+    /// Rebuilds a group from its journal.
+    pub(crate) fn replay(id: GroupId, records: &[Record]) -> Result<Self, ReplayError> {
+        let first = records.first().ok_or(ReplayError::Empty(id))?;
+        let Some(Event::Accepted { plan }) = first.events.first() else {
+            return Err(ReplayError::Beginning(id));
+        };
+        plan.check().map_err(|source| ReplayError::Plan { group: id, source })?;
+        let mut group = Self::accepted(id, first.epoch, Arc::clone(plan), first.at);
+        group.next = Seq(1);
+        for record in records {
+            if record.first != group.next {
+                let (expected, found) = (group.next, record.first);
+                return Err(ReplayError::Gap { group: id, expected, found });
+            }
+            for event in record.events.iter() {
+                if !group.admits(event) {
+                    return Err(ReplayError::Impossible { group: id, at: group.next });
+                }
+                group.apply(event, record.at);
+            }
+        }
+        Ok(group)
+    }
+
+    /// Whether an event can have happened now. Bytes from a disk are the world's, so what `apply`
+    /// takes for granted is asked here.
+    fn admits(&self, event: &Event) -> bool {
+        let state = match event.job() {
+            Some(job) if job.at() >= self.jobs.len() => return false,
+            Some(job) => &self.jobs[job.at()].state,
+            None => {
+                return match event {
+                    Event::Accepted { .. } => self.next == Seq(1),
+                    Event::GroupEnded { .. } => self.open == 0 && self.ended.is_none(),
+                    Event::Adopted { .. } | Event::CancelRequested { .. } => self.ended.is_none(),
+                    Event::Ready { .. }
+                    | Event::Requested { .. }
+                    | Event::Started { .. }
+                    | Event::Beat { .. }
+                    | Event::Stopping { .. }
+                    | Event::AttemptEnded { .. }
+                    | Event::JobEnded { .. } => false,
+                };
+            }
+        };
+        let is_live = |number: u32| match state {
+            JobState::Requested(live) | JobState::Running(live) => live.number == number,
+            JobState::Stopping(stopping) => stopping.live.number == number,
+            JobState::Waiting { .. }
+            | JobState::Ready { .. }
+            | JobState::BackingOff { .. }
+            | JobState::Done { .. } => false,
+        };
+        match event {
+            Event::Ready { .. } => matches!(
+                state,
+                JobState::Waiting { needs: 0, unmet: false } | JobState::BackingOff { .. }
+            ),
+            Event::Requested { .. } => matches!(state, JobState::Ready { .. }),
+            Event::Started { attempt, .. }
+            | Event::Beat { attempt, .. }
+            | Event::Stopping { attempt, .. }
+            | Event::AttemptEnded { attempt, .. } => is_live(*attempt),
+            Event::JobEnded { .. } => matches!(
+                state,
+                JobState::Waiting { .. } | JobState::Ready { .. } | JobState::BackingOff { .. }
+            ),
+            Event::Accepted { .. }
+            | Event::Adopted { .. }
+            | Event::CancelRequested { .. }
+            | Event::GroupEnded { .. } => false,
+        }
+    }
+}
+
+impl Scheduler {
+    /// Rebuilds a machine from journals. The groups in it stand still until each is adopted.
+    ///
+    /// # Errors
+    /// Names the first journal that cannot have been written by a machine.
+    pub fn replay(
+        capacity: &Capacity,
+        history: impl IntoIterator<Item = (GroupId, Vec<Record>)>,
+    ) -> Result<Self, ReplayError> {
+        let mut machine = Self::new(capacity);
+        for (group, records) in history {
+            machine.load(group, &records)?;
+        }
+        Ok(machine)
+    }
+
+    /// Takes a group in from its journal; an ended one is not taken. It stands still until
+    /// [`Input::Adopt`](super::Input::Adopt).
+    ///
+    /// # Errors
+    /// Refuses a journal that cannot have been written by a machine, and leaves everything as it
+    /// was.
+    pub fn load(&mut self, id: GroupId, records: &[Record]) -> Result<(), ReplayError> {
+        if self.drives(id) {
+            return Err(ReplayError::Driven(id));
+        }
+        let group = Group::replay(id, records)?;
+        if group.ended.is_some() {
+            return Ok(());
+        }
+        let slot = self.insert(group, (u64::MAX, 0));
+        for job in self.group(slot).indexes() {
+            let state = &self.group(slot).job(job).state;
+            if !matches!(state, JobState::Done { .. } | JobState::Waiting { .. }) {
+                self.follow(slot, job, false);
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with a group that was loaded: live attempts are taken up again, and what follows
+    /// from its state but is not yet a fact becomes one.
+    pub(super) fn adopt(
+        &mut self,
+        id: GroupId,
+        epoch: Epoch,
+        node: NodeId,
+        now: Timestamp,
+        out: &mut StepResult,
+    ) {
+        let Some(slot) = self.by_id.get(&id).copied() else { return };
+        self.slot_mut(slot).group.epoch = epoch;
+        self.record(slot, Event::Adopted { epoch, node }, now, out);
+        for job in self.group(slot).indexes() {
+            self.reattach(slot, job, out);
+        }
+        self.cancel_jobs(slot, now, out);
+        for job in self.group(slot).indexes() {
+            if let JobState::Waiting { unmet: true, .. } = self.group(slot).job(job).state {
+                let (need, was) = self.unmet_need(slot, job);
+                let cause = Cause::Need { job: need, was };
+                self.end_job(slot, job, Verdict::Skipped, cause, now, out);
+            }
+        }
+        self.start(slot, now, out);
+        self.follow_ended(now, out);
+        if self.by_id.get(&id) == Some(&slot) {
+            self.end_group(slot, now, out);
+        }
+    }
+
+    fn reattach(&mut self, slot: u32, job: JobIndex, out: &mut StepResult) {
+        let group = self.group(slot);
+        let Some(live) = group.job(job).live() else { return };
+        let attempt = AttemptKey { group: group.id, slot, job, number: live.number };
+        let order = Order {
+            attempt,
+            plan: Arc::clone(&group.plan),
+            end_by: live.end_by.min(group.job(job).total_by),
+            inputs: group.inputs(job),
+            handle: live.handle.clone(),
+        };
+        let stop = match &group.job(job).state {
+            JobState::Stopping(stopping) => {
+                let grace = group.planned(job).policy.grace.0;
+                Some(jobwright_core::Stop { reason: stopping.reason.clone(), grace })
+            }
+            JobState::Waiting { .. }
+            | JobState::Ready { .. }
+            | JobState::Requested(_)
+            | JobState::Running(_)
+            | JobState::BackingOff { .. }
+            | JobState::Done { .. } => None,
+        };
+        out.effects.push(Effect::Reattach(order));
+        if let Some(stop) = stop {
+            out.effects.push(Effect::Stop { attempt, stop });
+        }
+    }
+
+    /// The need that a job can no longer have met.
+    fn unmet_need(&self, slot: u32, job: JobIndex) -> (JobIndex, Verdict) {
+        let group = self.group(slot);
+        let needs = group.planned(job).needs.iter();
+        let unmet = needs.filter_map(|need| {
+            let was = group.job(need.job).verdict()?;
+            (!super::group::accepts(need.when, was)).then_some((need.job, was))
+        });
+        unmet.last().unwrap_or((job, Verdict::Skipped))
+    }
+}

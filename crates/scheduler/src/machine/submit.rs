@@ -1,0 +1,145 @@
+//! How groups begin: accepted, held behind earlier runs of their deployment, or refused.
+
+use std::sync::Arc;
+
+use jobwright_core::{
+    CancelReason, DeploymentId, Epoch, Event, GroupId, JobIndex, Plan, RunContext, RunId,
+    RunPolicy, Timestamp,
+};
+
+use super::Scheduler;
+use super::group::Group;
+use super::io::{Effect, GroupEvents, StepResult};
+use super::job::JobState;
+use super::limits::Use;
+
+impl Scheduler {
+    pub(super) fn submit(
+        &mut self,
+        groups: Vec<(GroupId, Arc<Plan>)>,
+        epoch: Epoch,
+        now: Timestamp,
+        out: &mut StepResult,
+    ) {
+        let Some((_, plan)) = groups.first() else { return };
+        let run = Arc::clone(&plan.run);
+        if let Some(running) = self.first_run(run.deployment) {
+            match run.policy {
+                RunPolicy::Allow | RunPolicy::Queue => {}
+                RunPolicy::Skip => {
+                    out.effects.push(Effect::Refuse { run: run.run, running });
+                    return;
+                }
+                RunPolicy::CancelPrevious => self.supersede(&run, now, out),
+            }
+        }
+        for (id, plan) in groups {
+            self.accept(id, epoch, plan, now, out);
+        }
+    }
+
+    fn accept(
+        &mut self,
+        id: GroupId,
+        epoch: Epoch,
+        plan: Arc<Plan>,
+        now: Timestamp,
+        out: &mut StepResult,
+    ) {
+        let group = Group::accepted(id, epoch, Arc::clone(&plan), now);
+        let summary = Some(group.summary());
+        let entry = (out.turn, out.journal.len());
+        let events = vec![Event::Accepted { plan }];
+        let first = jobwright_core::Seq(1);
+        out.journal.push(GroupEvents { group: id, epoch, first, events, summary });
+        let slot = self.insert(group, entry);
+        self.start(slot, now, out);
+    }
+
+    /// Cancels the earlier runs of a deployment.
+    fn supersede(&mut self, run: &RunContext, now: Timestamp, out: &mut StepResult) {
+        let least = RunId::new(1).unwrap_or(run.run);
+        let earlier = self.runs.range((run.deployment, least)..(run.deployment, run.run));
+        let groups: Vec<_> = earlier.flat_map(|(_, groups)| groups.iter().copied()).collect();
+        for group in groups {
+            self.cancel(group, &CancelReason::Superseded, now, out);
+        }
+    }
+
+    /// The earlier run that a group has to wait for.
+    pub(super) fn run_ahead(&self, run: &RunContext) -> Option<RunId> {
+        match run.policy {
+            RunPolicy::Allow | RunPolicy::Skip => None,
+            RunPolicy::Queue | RunPolicy::CancelPrevious => {
+                self.first_run(run.deployment).filter(|first| *first < run.run)
+            }
+        }
+    }
+
+    /// Makes the jobs of a group ready that need nothing more, unless an earlier run is ahead.
+    pub(super) fn start(&mut self, slot: u32, now: Timestamp, out: &mut StepResult) {
+        if self.run_ahead(&self.group(slot).plan.run).is_some() {
+            return;
+        }
+        for job in self.group(slot).indexes() {
+            if let JobState::Waiting { needs: 0, unmet: false } = self.group(slot).job(job).state {
+                self.make_ready(slot, job, now, out);
+            }
+        }
+    }
+
+    /// Lets the groups of a run begin that is now the first of its deployment.
+    pub(super) fn start_run(
+        &mut self,
+        (deployment, run): (DeploymentId, RunId),
+        now: Timestamp,
+        out: &mut StepResult,
+    ) {
+        let groups = self.runs.get(&(deployment, run)).cloned().unwrap_or_default();
+        for group in groups {
+            if let Some(slot) = self.by_id.get(&group).copied() {
+                self.start(slot, now, out);
+            }
+        }
+    }
+
+    pub(super) fn make_ready(
+        &mut self,
+        slot: u32,
+        job: JobIndex,
+        now: Timestamp,
+        out: &mut StepResult,
+    ) {
+        let group = self.group(slot);
+        let timeouts = &group.planned(job).policy.timeouts;
+        let total_by = match group.job(job).total_by {
+            Timestamp::NEVER => now + timeouts.total,
+            known => known,
+        };
+        let queue_by = now + timeouts.queue;
+        self.record(slot, Event::Ready { job, queue_by, total_by }, now, out);
+    }
+
+    /// The lane of each job of a group.
+    pub(super) fn lanes_of(&mut self, group: &Group) -> Box<[u32]> {
+        let run = &group.plan.run;
+        let deployment = run.deployment_limit.map(|_| run.deployment);
+        let mut known: Option<(usize, u32)> = None;
+        let jobs = group.plan.jobs.iter().enumerate();
+        let lanes = jobs.map(|(at, job)| {
+            if let Some((like, lane)) = known {
+                let other = &group.plan.jobs[like];
+                if other.executor == job.executor && other.policy.pool == job.policy.pool {
+                    return lane;
+                }
+            }
+            let executor = self.limits.executor_index(&job.executor);
+            let pool = job.policy.pool.as_ref();
+            let pool = pool.map(|share| (self.limits.pool_index(&share.name), share.weight.max(1)));
+            let lane = self.lanes.lane(Use { executor, pool, deployment });
+            known = Some((at, lane));
+            lane
+        });
+        lanes.collect()
+    }
+}

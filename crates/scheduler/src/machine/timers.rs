@@ -1,0 +1,45 @@
+//! Deadlines, soonest first. An entry is a hint: whether it still means something is the job's
+//! state's to say, so that nothing is ever searched or taken out of the middle.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use jobwright_core::{GroupId, JobIndex, Timestamp};
+
+/// Where a job lies: the slot of its group, checked by the group's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) slot: u32,
+    pub(super) job: JobIndex,
+    pub(super) group: GroupId,
+}
+
+/// All deadlines of a machine.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    heap: BinaryHeap<Reverse<(Timestamp, Place)>>,
+}
+
+impl Timers {
+    pub(super) fn arm(&mut self, at: Timestamp, place: Place) {
+        if at != Timestamp::NEVER {
+            self.heap.push(Reverse((at, place)));
+        }
+    }
+
+    pub(super) fn next(&self) -> Option<(Timestamp, Place)> {
+        self.heap.peek().map(|Reverse(entry)| *entry)
+    }
+
+    pub(super) fn pop(&mut self) -> Option<(Timestamp, Place)> {
+        self.heap.pop().map(|Reverse(entry)| entry)
+    }
+
+    /// Drops the entries that mean nothing any more, once they outnumber the `live` ones; the
+    /// work is paid for by the entries that were armed since.
+    pub(super) fn compact(&mut self, live: usize, means: impl Fn(Timestamp, Place) -> bool) {
+        if self.heap.len() > 2 * live + 1024 {
+            self.heap.retain(|Reverse((at, place))| means(*at, *place));
+        }
+    }
+}
