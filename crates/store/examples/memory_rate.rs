@@ -1,0 +1,69 @@
+//! Prints what one append costs in memory: many groups, one small row per group per commit.
+//!
+//! `cargo run --release -p jobwright-store --example memory_rate`
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jobwright_core::{
+    Append, Commit, DeploymentId, Epoch, Event, GroupId, GroupSummary, JobIndex, NodeId, Record,
+    ReleaseId, RunId, Seq, Status, Store, Timestamp,
+};
+use jobwright_store::MemoryStore;
+
+const GROUPS: i64 = 10_000;
+const PER_COMMIT: i64 = 2_000;
+const ROUNDS: u64 = 10;
+
+fn append(group: i64, round: u64, events: &Arc<[Event]>) -> Option<Append> {
+    let group = GroupId::new(group).ok()?;
+    let at = Timestamp::from_millis(0);
+    let status = match round {
+        0 => Some(Status::Created),
+        1 => Some(Status::InProgress),
+        _ => (round + 1 == ROUNDS).then_some(Status::Complete),
+    };
+    let summary = |status| {
+        Some(GroupSummary {
+            id: group,
+            run: RunId::new(group.get()).ok()?,
+            deployment: DeploymentId::new(1).ok()?,
+            release: ReleaseId::new(1).ok()?,
+            status,
+            jobs: 10,
+            created_at: at,
+            updated_at: at,
+        })
+    };
+    let first = Seq(round * events.len() as u64 + 1);
+    let record = Record { group, first, epoch: Epoch(1), at, events: Arc::clone(events) };
+    let owner = NodeId(uuid::Uuid::from_u128(1));
+    Some(Append { owner, record, summary: status.and_then(summary) })
+}
+
+#[tokio::main(flavor = "current_thread")]
+#[expect(clippy::disallowed_methods, reason = "it measures")]
+#[expect(clippy::print_stdout, reason = "it reports")]
+async fn main() {
+    let event = |n| Event::Beat { job: JobIndex(n), attempt: 1, beat_by: Timestamp::NEVER };
+    let events: Arc<[Event]> = (0..4).map(event).collect();
+    for (name, store) in
+        [("keeping", MemoryStore::new()), ("forgetting", MemoryStore::forgetting_ended())]
+    {
+        let mut commits = Vec::new();
+        for round in 0..ROUNDS {
+            for start in (1..=GROUPS).step_by(usize::try_from(PER_COMMIT).unwrap_or(1)) {
+                let groups = start..start + PER_COMMIT;
+                let journal = groups.filter_map(|it| append(it, round, &events)).collect();
+                commits.push(Commit { journal, ..Commit::default() });
+            }
+        }
+        let appends: usize = commits.iter().map(|commit| commit.journal.len()).sum();
+        let begin = Instant::now();
+        for commit in commits {
+            store.commit(commit).await.expect("every row follows the one before");
+        }
+        let each = begin.elapsed().as_nanos() / appends as u128;
+        println!("{name}: {appends} appends, {each} ns each");
+    }
+}
