@@ -12,7 +12,8 @@ use jobwright_core::{
 use jobwright_store::MemoryStore;
 
 const GROUPS: i64 = 10_000;
-const PER_COMMIT: i64 = 2_000;
+const PER_COMMIT: usize = 2_000;
+const REPEATS: usize = 7;
 const ROUNDS: u64 = 10;
 
 fn append(group: i64, round: u64, events: &Arc<[Event]>) -> Option<Append> {
@@ -47,23 +48,32 @@ fn append(group: i64, round: u64, events: &Arc<[Event]>) -> Option<Append> {
 async fn main() {
     let event = |n| Event::Beat { job: JobIndex(n), attempt: 1, beat_by: Timestamp::NEVER };
     let events: Arc<[Event]> = (0..4).map(event).collect();
-    for (name, store) in
-        [("keeping", MemoryStore::new()), ("forgetting", MemoryStore::forgetting_ended())]
-    {
-        let mut commits = Vec::new();
-        for round in 0..ROUNDS {
-            for start in (1..=GROUPS).step_by(usize::try_from(PER_COMMIT).unwrap_or(1)) {
-                let groups = start..start + PER_COMMIT;
-                let journal = groups.filter_map(|it| append(it, round, &events)).collect();
-                commits.push(Commit { journal, ..Commit::default() });
+    let made: [(&str, fn() -> MemoryStore); 2] =
+        [("keeping", MemoryStore::new), ("forgetting", MemoryStore::forgetting_ended)];
+    for (name, make) in made {
+        let mut best = u128::MAX;
+        for _ in 0..REPEATS {
+            let store = make();
+            let commits = commits(&events);
+            let begin = Instant::now();
+            for commit in commits {
+                store.commit(commit).await.expect("every row follows the one before");
             }
+            best = best.min(begin.elapsed().as_nanos());
         }
-        let appends: usize = commits.iter().map(|commit| commit.journal.len()).sum();
-        let begin = Instant::now();
-        for commit in commits {
-            store.commit(commit).await.expect("every row follows the one before");
-        }
-        let each = begin.elapsed().as_nanos() / appends as u128;
-        println!("{name}: {appends} appends, {each} ns each");
+        let appends = u128::from(GROUPS.unsigned_abs() * ROUNDS);
+        println!("{name}: {appends} appends, {} ns each at best", best / appends);
     }
+}
+
+fn commits(events: &Arc<[Event]>) -> Vec<Commit> {
+    let mut commits = Vec::new();
+    for round in 0..ROUNDS {
+        for start in (1..=GROUPS).step_by(PER_COMMIT) {
+            let groups = start..start + PER_COMMIT as i64;
+            let journal = groups.filter_map(|it| append(it, round, events)).collect();
+            commits.push(Commit { journal, ..Commit::default() });
+        }
+    }
+    commits
 }

@@ -7,6 +7,7 @@
 
 mod documents;
 mod journals;
+mod spread;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;

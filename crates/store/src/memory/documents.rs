@@ -1,12 +1,17 @@
 //! The catalog in memory: documents by kind and id, with the two ways to find them otherwise.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::spread::Spread;
 
 use jobwright_core::{Change, Document, Key, Kind, Query, Refusal, Revision, Stored};
 
 #[derive(Default)]
 pub(super) struct Documents {
-    by_id: BTreeMap<(Kind, i64), Stored>,
+    /// Boxed, since they are large and few of them change: only summaries are written often.
+    by_key: HashMap<Key, Box<Stored>, Spread>,
+    /// All ids, by kind.
+    ids: BTreeSet<(Kind, i64)>,
     /// The ids of what belongs to something, by kind and parent.
     by_parent: BTreeSet<(Kind, i64, i64)>,
     /// The id that has a unique text, by kind, text and parent.
@@ -18,7 +23,7 @@ pub(super) type Undo = Vec<(Key, Option<Stored>)>;
 
 impl Documents {
     pub(super) fn find(&self, key: Key) -> Option<Stored> {
-        self.by_id.get(&(key.kind, key.id)).cloned()
+        self.by_key.get(&key).map(|stored| Stored::clone(stored))
     }
 
     /// Makes the changes in order, and adds a refusal for each that cannot be made. The caller
@@ -41,7 +46,7 @@ impl Documents {
 
     fn check(&self, change: &Change) -> Result<(), Refusal> {
         let Change { key, expected, ref document } = *change;
-        let found = self.by_id.get(&(key.kind, key.id));
+        let found = self.by_key.get(&key);
         let current = found.map_or(Revision(0), |stored| stored.revision);
         if current != expected {
             return Err(Refusal::Changed { key, expected, current });
@@ -72,12 +77,12 @@ impl Documents {
     /// Writes a document over what is there, whatever its revision, and returns what was there.
     pub(super) fn put(&mut self, document: Document) -> Option<Stored> {
         let key = document.key();
-        if let Some(stored) = self.by_id.get_mut(&(key.kind, key.id)) {
+        if let Some(stored) = self.by_key.get_mut(&key) {
             let same = stored.document.parent() == document.parent()
                 && stored.document.unique() == document.unique();
             if same {
                 let revision = Revision(stored.revision.0 + 1);
-                return Some(std::mem::replace(stored, Stored { document, revision }));
+                return Some(std::mem::replace(&mut **stored, Stored { document, revision }));
             }
         }
         let before = self.remove(key);
@@ -87,18 +92,22 @@ impl Documents {
     }
 
     fn insert(&mut self, stored: Stored) {
-        let (Key { kind, id }, parent) = (stored.document.key(), stored.document.parent());
+        let (key, parent) = (stored.document.key(), stored.document.parent());
+        let Key { kind, id } = key;
         if parent != 0 {
             self.by_parent.insert((kind, parent, id));
         }
         if let Some(text) = stored.document.unique() {
             self.by_text.insert((kind, text.into(), parent), id);
         }
-        self.by_id.insert((kind, id), stored);
+        self.ids.insert((kind, id));
+        self.by_key.insert(key, Box::new(stored));
     }
 
-    fn remove(&mut self, Key { kind, id }: Key) -> Option<Stored> {
-        let stored = self.by_id.remove(&(kind, id))?;
+    fn remove(&mut self, key: Key) -> Option<Stored> {
+        let stored = *self.by_key.remove(&key)?;
+        let Key { kind, id } = key;
+        self.ids.remove(&(kind, id));
         let parent = stored.document.parent();
         self.by_parent.remove(&(kind, parent, id));
         if let Some(text) = stored.document.unique() {
@@ -115,23 +124,23 @@ impl Documents {
             (Some(after), true) => (i64::MIN, after - 1),
         };
         let kind = query.kind;
+        let stored = |id: i64| self.by_key.get(&Key { kind, id }).map(|stored| &**stored);
         match (query.unique.as_deref(), query.parent) {
             (Some(text), _) => {
                 let parents = (kind, text.into(), i64::MIN)..=(kind, text.into(), i64::MAX);
                 let mut ids: Vec<i64> = self.by_text.range(parents).map(|(_, id)| *id).collect();
                 ids.retain(|id| (least..=greatest).contains(id));
                 ids.sort_unstable();
-                select(ids.iter().filter_map(|id| self.by_id.get(&(kind, *id))), query)
+                select(ids.into_iter().filter_map(stored), query)
             }
             (None, Some(parent)) if parent != 0 => {
                 let range = self.by_parent.range((kind, parent, least)..=(kind, parent, greatest));
-                let stored = range.filter_map(|(_, _, id)| self.by_id.get(&(kind, *id)));
-                select(stored, query)
+                select(range.filter_map(|(_, _, id)| stored(*id)), query)
             }
-            _ => select(
-                self.by_id.range((kind, least)..=(kind, greatest)).map(|(_, stored)| stored),
-                query,
-            ),
+            (None, _) => {
+                let range = self.ids.range((kind, least)..=(kind, greatest));
+                select(range.filter_map(|(_, id)| stored(*id)), query)
+            }
         }
     }
 }

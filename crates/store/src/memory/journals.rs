@@ -3,19 +3,32 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::hash::{BuildHasherDefault, Hasher};
 
+use super::spread::Spread;
 use jobwright_core::{Append, Epoch, GroupId, Lease, NodeId, Record, Refusal, Seq};
 
 #[derive(Default)]
 pub(super) struct Journals {
-    by_group: HashMap<GroupId, Journal, BuildHasherDefault<IdHasher>>,
+    by_group: HashMap<GroupId, Journal, Spread>,
+    /// The rows of all journals in one place, since most journals are short and there are many:
+    /// a row then costs no allocation of its own.
+    rows: Vec<Row>,
+    /// Rows of journals that were forgotten.
+    free: Vec<usize>,
     /// The number of the commit that is being planned.
     plan: u64,
 }
 
+struct Row {
+    /// None where the row is free.
+    record: Option<Record>,
+    /// The row before it in the same journal.
+    before: Option<usize>,
+}
+
 struct Journal {
-    records: Vec<Record>,
+    /// The last row.
+    last: Option<usize>,
     /// The position that the next event has; 0 while its first append is only planned.
     next: Seq,
     /// The same if the plan with this number comes about.
@@ -46,7 +59,7 @@ impl Journals {
                 return Err(Refusal::Conflict { group, given, current: FIRST });
             }
             Entry::Vacant(place) => place.insert(Journal {
-                records: Vec::new(),
+                last: None,
                 next: Seq(0),
                 planned: (self.plan, FIRST),
                 epoch,
@@ -79,24 +92,43 @@ impl Journals {
 
     /// Makes an append that was planned.
     pub(super) fn append(&mut self, record: Record, ends: bool) {
-        if let Some(journal) = self.by_group.get_mut(&record.group) {
-            journal.next = record.next();
-            journal.ended |= ends;
-            journal.records.push(record);
-        }
+        let Some(journal) = self.by_group.get_mut(&record.group) else { return };
+        journal.next = record.next();
+        journal.ended |= ends;
+        let row = Row { record: Some(record), before: journal.last };
+        journal.last = match self.free.pop() {
+            Some(at) => {
+                self.rows[at] = row;
+                Some(at)
+            }
+            None => {
+                self.rows.push(row);
+                Some(self.rows.len() - 1)
+            }
+        };
     }
 
     /// Drops the events of a group.
     pub(super) fn forget(&mut self, group: GroupId) {
-        if let Some(journal) = self.by_group.get_mut(&group) {
-            journal.records = Vec::new();
+        let mut last = self.by_group.get_mut(&group).and_then(|journal| journal.last.take());
+        while let Some(at) = last {
+            self.rows[at].record = None;
+            self.free.push(at);
+            last = self.rows[at].before.take();
         }
     }
 
     pub(super) fn load(&self, group: GroupId, from: Seq) -> Vec<Record> {
-        let Some(journal) = self.by_group.get(&group) else { return Vec::new() };
-        let start = journal.records.partition_point(|record| record.next() <= from);
-        journal.records[start..].to_vec()
+        let mut records = Vec::new();
+        let mut last = self.by_group.get(&group).and_then(|journal| journal.last);
+        while let Some(row) = last.map(|at| &self.rows[at]) {
+            let wanted = row.record.as_ref().filter(|record| record.next() > from);
+            let Some(record) = wanted else { break };
+            records.push(record.clone());
+            last = row.before;
+        }
+        records.reverse();
+        records
     }
 
     pub(super) fn claim(&mut self, owner: NodeId, limit: u32) -> Vec<Lease> {
@@ -120,33 +152,5 @@ impl Journals {
                 journal.owner = None;
             }
         }
-    }
-}
-
-/// Ids are small, dense and our own: one multiplication spreads them well enough, and nobody
-/// chooses them to collide.
-#[derive(Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        // The odd number next to 2^64 divided by the golden ratio; the map takes both the low and
-        // the high bits, so the high ones are folded down.
-        let spread = (self.0 ^ id).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        self.0 = spread ^ (spread >> 32);
-    }
-
-    fn write_i64(&mut self, id: i64) {
-        self.write_u64(id.cast_unsigned());
     }
 }
