@@ -1,0 +1,180 @@
+//! The store in memory: for tests, benchmarks, and programs that can afford to forget. It survives
+//! nothing, and it must never wait: every call is ready at once.
+//!
+//! One mutex is held for the whole of a commit. A commit holds thousands of appends, must be atomic
+//! over all of them, and comes from one loop: a sharded map would take a lock per append, would
+//! show half a commit to readers, and has no second writer to gain by it.
+
+mod documents;
+mod journals;
+mod spread;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use jobwright_core::{
+    Change, Commit, CommitError, Digest, Document, Durability, GroupId, ID_LIMIT, Key, Kind, Lease,
+    NodeId, Query, Record, Seq, Store, StoreError, Stored, Timestamp,
+};
+
+use self::documents::Documents;
+use self::journals::Journals;
+
+/// A store in memory.
+///
+/// It serves one engine at a time: a claim takes every unfinished group that the claiming node does
+/// not drive yet, and the node that drove it before is fenced.
+#[derive(Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+    forgets: Forgets,
+}
+
+#[derive(Default)]
+struct State {
+    journals: Journals,
+    documents: Documents,
+    contents: HashMap<Digest, Arc<[u8]>>,
+    allocated: BTreeMap<Kind, i64>,
+}
+
+/// What the store drops on its own.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Forgets {
+    #[default]
+    Nothing,
+    Ended,
+}
+
+impl MemoryStore {
+    /// Makes an empty store that keeps everything.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes an empty store that drops the events of a group when its terminal summary arrives:
+    /// memory then grows with the summaries only. The group's history is gone at that moment.
+    #[must_use]
+    pub fn forgetting_ended() -> Self {
+        Self { forgets: Forgets::Ended, ..Self::default() }
+    }
+
+    fn state(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+        self.state.lock().map_err(|_| StoreError::Broken {
+            reason: "a call panicked and may have left half a change".to_owned(),
+            source: None,
+        })
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").finish_non_exhaustive()
+    }
+}
+
+impl State {
+    fn commit(&mut self, commit: Commit, forgets: Forgets) -> Result<(), CommitError> {
+        let mut refusals = Vec::new();
+        self.journals.plan(&commit.journal, &mut refusals);
+        let undo = self.documents.change(commit.catalog, &mut refusals);
+        if !refusals.is_empty() {
+            self.documents.undo(undo);
+            self.journals.forgo(&commit.journal);
+            return Err(CommitError::Refused(refusals));
+        }
+        for append in commit.journal {
+            let ends = append.summary.as_ref().is_some_and(|it| it.status.is_terminal());
+            if let Some(summary) = append.summary {
+                self.documents.put(Document::Group(summary));
+            }
+            let group = append.record.group;
+            self.journals.append(append.record, ends);
+            if ends && forgets == Forgets::Ended {
+                self.journals.forget(group);
+            }
+        }
+        for content in commit.contents {
+            self.contents.entry(Digest::of(&content)).or_insert(content);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    fn durability(&self) -> Durability {
+        Durability::Memory
+    }
+
+    async fn allocate(&self, kind: Kind, count: u32) -> Result<i64, StoreError> {
+        assert!(count > 0, "at least one id is allocated");
+        let mut state = self.state()?;
+        let next = state.allocated.entry(kind).or_insert(1);
+        let first = *next;
+        if first > ID_LIMIT - i64::from(count) {
+            return Err(exhausted(kind));
+        }
+        *next += i64::from(count);
+        Ok(first)
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
+        assert_sound(&commit);
+        self.state()?.commit(commit, self.forgets)
+    }
+
+    async fn load(&self, group: GroupId, from: Seq) -> Result<Vec<Record>, StoreError> {
+        Ok(self.state()?.journals.load(group, from))
+    }
+
+    async fn claim(
+        &self,
+        owner: NodeId,
+        _now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Lease>, StoreError> {
+        Ok(self.state()?.journals.claim(owner, limit))
+    }
+
+    async fn renew(&self, _owner: NodeId, _until: Timestamp) -> Result<(), StoreError> {
+        self.state().map(drop)
+    }
+
+    async fn release(&self, owner: NodeId) -> Result<(), StoreError> {
+        self.state()?.journals.release(owner);
+        Ok(())
+    }
+
+    async fn find(&self, key: Key) -> Result<Option<Stored>, StoreError> {
+        Ok(self.state()?.documents.find(key))
+    }
+
+    async fn list(&self, query: Query) -> Result<Vec<Stored>, StoreError> {
+        Ok(self.state()?.documents.list(&query))
+    }
+
+    async fn content(&self, digest: Digest) -> Result<Option<Arc<[u8]>>, StoreError> {
+        Ok(self.state()?.contents.get(&digest).cloned())
+    }
+}
+
+/// Asserts what a store relies on and only a mistake of the engine can break: a record has events,
+/// or it would be a row that nothing follows, and a change writes the document that it names.
+pub(crate) fn assert_sound(commit: &Commit) {
+    let empty = commit.journal.iter().any(|append| append.record.events.is_empty());
+    assert!(!empty, "every record of a commit holds at least one event");
+    let strays =
+        |change: &Change| change.document.as_ref().is_some_and(|it| it.key() != change.key);
+    let stray = commit.catalog.iter().any(strays);
+    assert!(!stray, "every change of a commit writes the document that its key names");
+}
+
+/// The kind has no ids below 2^53 left.
+pub(crate) fn exhausted(kind: Kind) -> StoreError {
+    let reason = format!("there are no {} ids below 2^53 left", kind.as_str());
+    StoreError::Broken { reason, source: None }
+}
