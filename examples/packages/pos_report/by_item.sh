@@ -15,4 +15,4 @@ awk -F '\t' '
 keep by_item.jsonl
 echo "wrote $(rows by_item.jsonl) items"
 result '{"file":"by_item.jsonl","rows":%d}\n' "$(rows by_item.jsonl)"
-progress 100 done
+progress 100 finished

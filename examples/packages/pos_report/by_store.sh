@@ -12,4 +12,4 @@ awk -F '\t' '
 keep by_store.csv
 echo "wrote $(($(rows by_store.csv) - 1)) stores"
 result '{"file":"by_store.csv","rows":%d}\n' $(($(rows by_store.csv) - 1))
-progress 100 done
+progress 100 finished

@@ -34,4 +34,4 @@ kept=$(rows rows.csv)
 rejected=$(($(rows rejected.tsv) - 1))
 echo "read $read rows: kept $kept of region $region up to $day, rejected $rejected"
 result '{"read":%d,"kept":%d,"rejected":%d}\n' "$read" "$kept" "$rejected"
-progress 100 done
+progress 100 finished

@@ -34,4 +34,4 @@ awk -F, '
 keep profile.json
 echo "profiled $(rows "$here/rows.csv") rows"
 cp profile.json "$JOBWRIGHT_OUTPUT"
-progress 100 done
+progress 100 finished
