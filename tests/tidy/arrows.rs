@@ -22,7 +22,7 @@ const ARROWS: [(&str, &[&str], &[&str]); 9] = [
 const PROGRAMS_ONLY: [&str; 4] = ["anyhow", "clap", "tracing-subscriber", "toml"];
 
 /// Compares what the manifests say with the table.
-pub fn check() -> Vec<Breach> {
+pub(crate) fn check() -> Vec<Breach> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))

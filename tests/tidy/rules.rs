@@ -46,7 +46,7 @@ const CLOCKS: [&str; 7] = [
 ];
 
 /// Applies every rule to a file, in the order of its lines.
-pub fn check(file: &File) -> Vec<Breach> {
+pub(crate) fn check(file: &File) -> Vec<Breach> {
     let mut found = Vec::new();
     let mut breach = |line: usize, rule: &'static str, text: String| {
         found.push(Breach { path: file.path.clone(), line, rule, text });
@@ -201,7 +201,7 @@ fn clocks(file: &File, breach: &mut Report<'_>) {
 }
 
 /// Decision records are numbered without gaps, and the list of them names each.
-pub fn decisions(files: &[File]) -> Vec<Breach> {
+pub(crate) fn decisions(files: &[File]) -> Vec<Breach> {
     let folder = "docs/decisions/";
     let breach = |path: &str, text: String| Breach {
         path: path.to_owned(),

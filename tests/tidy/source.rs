@@ -4,28 +4,28 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// A text file of the repository.
-pub struct File {
+pub(crate) struct File {
     /// Its path from the root, with `/`.
-    pub path: String,
+    pub(crate) path: String,
     /// Its lines as they are.
-    pub lines: Vec<String>,
+    pub(crate) lines: Vec<String>,
     /// Its lines with comments and the contents of literals blanked out; empty where it is no Rust.
-    pub code: Vec<String>,
+    pub(crate) code: Vec<String>,
     /// The number of lines before the tests at its end.
-    pub before_tests: usize,
+    pub(crate) before_tests: usize,
 }
 
 /// One breach of one rule.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Breach {
+pub(crate) struct Breach {
     /// The file.
-    pub path: String,
+    pub(crate) path: String,
     /// The line from 1; 0 for the file as a whole.
-    pub line: usize,
+    pub(crate) line: usize,
     /// The rule's name.
-    pub rule: &'static str,
+    pub(crate) rule: &'static str,
     /// What is wrong and what is right.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 impl fmt::Display for Breach {
@@ -35,7 +35,7 @@ impl fmt::Display for Breach {
 }
 
 impl File {
-    pub fn new(path: &str, text: &str) -> Self {
+    pub(crate) fn new(path: &str, text: &str) -> Self {
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
         let is_rust = Path::new(path).extension().is_some_and(|extension| extension == "rs");
         let code = if is_rust {
@@ -50,25 +50,25 @@ impl File {
         Self { path: path.to_owned(), lines, code, before_tests }
     }
 
-    pub fn is_rust(&self) -> bool {
+    pub(crate) fn is_rust(&self) -> bool {
         self.path.ends_with(".rs")
     }
 
     /// Tells whether the file is compiled into a crate that users depend on.
-    pub fn is_product(&self) -> bool {
+    pub(crate) fn is_product(&self) -> bool {
         let in_src = self.path.starts_with("src/") || self.path.contains("/src/");
         self.is_rust() && in_src && !self.path.ends_with("/tests.rs")
     }
 
     /// Goes through the product's code: line numbers from 1, without the tests at the end.
-    pub fn product_code(&self) -> impl Iterator<Item = (usize, &str)> {
+    pub(crate) fn product_code(&self) -> impl Iterator<Item = (usize, &str)> {
         let end = if self.is_product() { self.before_tests } else { 0 };
         self.code[..end.min(self.code.len())].iter().enumerate().map(|(i, line)| (i + 1, &**line))
     }
 }
 
 /// Finds a word or path in code that is not a part of a longer name.
-pub fn has_word(code: &str, word: &str) -> bool {
+pub(crate) fn has_word(code: &str, word: &str) -> bool {
     let inside = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     code.match_indices(word).any(|(at, _)| {
         let (before, after) = (&code[..at], &code[at + word.len()..]);
@@ -77,7 +77,7 @@ pub fn has_word(code: &str, word: &str) -> bool {
 }
 
 /// Reads all text files of the repository: what version control keeps, or nearly so.
-pub fn files() -> Vec<File> {
+pub(crate) fn files() -> Vec<File> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
     let mut folders = vec![root.to_owned()];
@@ -89,6 +89,8 @@ pub fn files() -> Vec<File> {
                 if !is_foreign(root, &path) {
                     folders.push(path);
                 }
+            } else if path.ends_with(".git") {
+                // In a linked work tree it is a file.
             } else if let Ok(text) = std::fs::read_to_string(&path) {
                 let relative = path.strip_prefix(root).expect("found below the root");
                 let relative = relative.to_string_lossy().replace('\\', "/");
