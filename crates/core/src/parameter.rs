@@ -3,7 +3,15 @@
 //! ```text
 //! flow default < environment < release < deployment < schedule < run      (weakest first)
 //! ```
+//!
+//! A flow declares its parameters; the environment's have names that begin with `env.` and belong
+//! to every flow. [`Parameter::check`] judges a declaration, [`Parameter::parse`] one value, and
+//! [`resolve`] everything that a run is given. Nothing here reads a clock: "now" is the run's
+//! reference date.
 
+mod check;
+mod date;
+pub(crate) mod pattern;
 mod resolve;
 mod value;
 
@@ -11,6 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::ParameterName;
 
+pub use check::DeclarationError;
+pub use pattern::MAX_PATTERN;
+pub use pattern::PatternError;
 pub use resolve::Fault;
 pub use resolve::Layers;
 pub use resolve::Resolution;
@@ -18,6 +29,7 @@ pub use resolve::ResolveError;
 pub use resolve::Resolved;
 pub use resolve::Shadowed;
 pub use resolve::resolve;
+pub use value::MAX_TEXT;
 pub use value::Value;
 pub use value::ValueError;
 
@@ -46,7 +58,7 @@ pub struct Parameter {
 
 /// What values a parameter takes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum ParameterType {
     /// Text.
