@@ -17,6 +17,7 @@ mod near;
 mod outcome;
 mod package;
 pub mod parameter;
+mod payload;
 mod plan;
 mod policy;
 pub mod reference;
