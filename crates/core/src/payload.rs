@@ -83,3 +83,42 @@ fn inner_texts<'p>(
     }
     Ok(())
 }
+
+/// Shows every value that stands under a key, with its place and the key, before what is inside
+/// it; what `skip` names is passed over whole. Ends silently where a walk may go no deeper.
+pub(crate) fn keyed_mut<'p>(
+    payload: &'p mut Json,
+    skip: &impl Fn(&str) -> bool,
+    visit: &mut impl FnMut(&Path<'p>, &str, &mut Json),
+) {
+    inner_keyed_mut(payload, &mut Path::default(), skip, visit);
+}
+
+fn inner_keyed_mut<'p>(
+    value: &'p mut Json,
+    path: &mut Path<'p>,
+    skip: &impl Fn(&str) -> bool,
+    visit: &mut impl FnMut(&Path<'p>, &str, &mut Json),
+) {
+    if path.is_full() {
+        return;
+    }
+    match value {
+        Json::Array(list) => {
+            for (index, value) in list.iter_mut().enumerate() {
+                path.enter(Segment::Index(index));
+                inner_keyed_mut(value, path, skip, visit);
+                path.leave();
+            }
+        }
+        Json::Object(object) => {
+            for (key, value) in object.iter_mut().filter(|(key, _)| !skip(key)) {
+                path.enter(Segment::Key(key));
+                visit(path, key, value);
+                inner_keyed_mut(value, path, skip, visit);
+                path.leave();
+            }
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+    }
+}
