@@ -1,5 +1,7 @@
 //! A package: an immutable bundle of flows, known by its digest.
 
+mod check;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -9,6 +11,17 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::flow::Flow;
 use crate::name::{FlowName, PackageName};
+
+pub use check::ArtifactError;
+pub use check::MAX_ARTIFACT_PATH;
+pub use check::MAX_FLOWS;
+pub use check::MAX_PAYLOAD;
+pub use check::MAX_PAYLOAD_DEPTH;
+pub use check::MAX_STEPS;
+pub use check::PackageFault;
+pub use check::PackageFaults;
+pub use check::PackageProblem;
+pub use check::PolicyError;
 
 /// An immutable bundle of flows. Its digest covers the artifacts too, which it names by theirs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -23,6 +23,7 @@ pub use fill::MAX_FILLED;
 pub use fill::Mention;
 pub use fill::fill;
 pub use fill::has_references;
+pub(crate) use fill::mentioned;
 pub use fill::names;
 
 /// A part of a text.

@@ -164,13 +164,23 @@ fn spelled(choices: &[String]) -> String {
     text.join(", ")
 }
 
-/// Cuts a text to a length that is still pleasant in a message.
+/// Cuts a text to a length that is pleasant in a message, and shows its control characters as
+/// escapes, so that nobody can write lines into a log.
 fn cut(text: &str) -> String {
     const SHOWN: usize = 80;
-    match text.char_indices().nth(SHOWN) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", &text[..end]),
+    let mut shown = String::new();
+    for (index, character) in text.chars().enumerate() {
+        if index == SHOWN {
+            shown.push('…');
+            break;
+        }
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
     }
+    shown
 }
 
 impl Parameter {
@@ -361,7 +371,7 @@ mod tests {
             &[
                 (json!("ab"), r#"Text("ab")"#),
                 (json!("abc"), "`abc` does not match `a|ab` as a whole"),
-                (json!("a\n"), "`a\n` does not match `a|ab` as a whole"),
+                (json!("a\n"), "`a\\n` does not match `a|ab` as a whole"),
                 (json!(""), "expected at least 1 characters, found 0"),
                 (json!("aaaa"), "expected at most 3 characters, found 4"),
                 (json!("a\0"), "the text holds a NUL character at byte 1"),
@@ -434,7 +444,7 @@ mod tests {
         for bad in ["29.02.2023", "2024-02-29", "", "29.02.2024\n", "29.02.2024 x"] {
             let date = parameter(json!({ "type": "date", "format": "%d.%m.%Y" }));
             let error = date.parse(&json!(bad)).unwrap_err().to_string();
-            let start = format!("`{bad}` is not a date written as `%d.%m.%Y`: ");
+            let start = format!("`{}` is not a date written as `%d.%m.%Y`: ", cut(bad));
             assert!(error.starts_with(&start) && error.len() > start.len(), "{error}");
         }
         let secret = "expected the name of a secret: 1 to 255 bytes of text without control \
