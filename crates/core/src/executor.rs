@@ -102,8 +102,8 @@ pub struct AttemptParts {
     pub inputs: Vec<JobInput>,
     /// The package's artifacts with their contents.
     pub artifacts: Artifacts,
-    /// The secrets that its payload names.
-    pub secrets: Secrets,
+    /// The secrets that its payload names; an engine may fetch them after it made the attempt.
+    pub secrets: OnceLock<Secrets>,
     /// On reattachment: the executor's own name for it, if that became durable.
     pub handle: Option<Handle>,
     /// Where it learns that it should stop.
@@ -124,19 +124,28 @@ pub struct JobInput {
     pub result: Option<Arc<serde_json::Value>>,
 }
 
+/// An artifact with its content.
+pub type ArtifactFile = (Artifact, Arc<[u8]>);
+
 /// The artifacts of a package with their contents. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Artifacts(Option<Arc<[(Artifact, Arc<[u8]>)]>>);
+pub struct Artifacts(Option<Arc<[ArtifactFile]>>);
 
 impl Artifacts {
     /// Takes artifacts with their contents.
     #[must_use]
-    pub fn new(files: Vec<(Artifact, Arc<[u8]>)>) -> Self {
+    pub fn new(files: Vec<ArtifactFile>) -> Self {
         Self((!files.is_empty()).then(|| files.into()))
     }
 
+    /// Tells whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Goes through the artifacts and their contents.
-    pub fn iter(&self) -> impl Iterator<Item = &(Artifact, Arc<[u8]>)> {
+    pub fn iter(&self) -> impl Iterator<Item = &ArtifactFile> {
         self.0.iter().flat_map(|files| files.iter())
     }
 
@@ -217,7 +226,14 @@ impl Attempt {
     /// Returns the secrets that the payload names.
     #[must_use]
     pub fn secrets(&self) -> &Secrets {
-        &self.0.secrets
+        static NONE: Secrets = Secrets::none();
+        self.0.secrets.get().unwrap_or(&NONE)
+    }
+
+    /// Gives the attempt its secrets: for engines, before they hand it over. Only the first call
+    /// counts.
+    pub fn reveal(&self, secrets: Secrets) {
+        let _ = self.0.secrets.set(secrets);
     }
 
     /// On reattachment: the executor's own name for the attempt, if that became durable.

@@ -157,6 +157,7 @@ pub use outcome::Handle;
 pub use outcome::Outcome;
 pub use outcome::Success;
 
+pub use executor::ArtifactFile;
 pub use executor::Artifacts;
 pub use executor::Attempt;
 pub use executor::AttemptParts;

@@ -19,7 +19,8 @@ impl Handle {
     /// Takes a text as a handle.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        let end = text.floor_char_boundary(Self::MAX);
+        let ends = (0..=text.len().min(Self::MAX)).rev();
+        let end = ends.into_iter().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
         Self(Arc::from(&text[..end]))
     }
 

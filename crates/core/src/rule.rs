@@ -15,6 +15,7 @@ pub use apply::MAX_RULES;
 pub use apply::RuleError;
 pub use apply::RuleFault;
 pub use apply::apply;
+pub use apply::check;
 pub use check::ObjectRuleError;
 pub use check::ValueRuleError;
 pub use location::MAX_LOCATION;

@@ -42,6 +42,12 @@ pub enum SecretError {
 pub struct Secrets(Option<Arc<BTreeMap<String, SecretString>>>);
 
 impl Secrets {
+    /// No secrets.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
     /// Takes fetched contents by name.
     #[must_use]
     pub fn new(contents: BTreeMap<String, SecretString>) -> Self {

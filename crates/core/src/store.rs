@@ -194,8 +194,9 @@ pub trait Store: Send + Sync + 'static {
     async fn allocate(&self, kind: Kind, count: u32) -> Result<i64, StoreError>;
 
     /// Makes everything in the commit durable, or nothing. Commits are ordered as they were
-    /// called. Not cancel safe: a caller that goes away does not know whether it happened.
-    async fn commit(&self, commit: Commit) -> Result<(), CommitError>;
+    /// called. The commit is shared, so that the caller can try again and can show it to others.
+    /// Not cancel safe: a caller that goes away does not know whether it happened.
+    async fn commit(&self, commit: Arc<Commit>) -> Result<(), CommitError>;
 
     /// Loads the records of a group whose events have positions from `from` on, in order; the
     /// first may begin earlier. Nothing for a group that does not exist.

@@ -57,7 +57,7 @@ async fn main() {
             let commits = commits(&events);
             let begin = Instant::now();
             for commit in commits {
-                store.commit(commit).await.expect("every row follows the one before");
+                store.commit(commit.into()).await.expect("every row follows the one before");
             }
             best = best.min(begin.elapsed().as_nanos());
         }

@@ -77,28 +77,28 @@ impl fmt::Debug for MemoryStore {
 }
 
 impl State {
-    fn commit(&mut self, commit: Commit, forgets: Forgets) -> Result<(), CommitError> {
+    fn commit(&mut self, commit: &Commit, forgets: Forgets) -> Result<(), CommitError> {
         let mut refusals = Vec::new();
         self.journals.plan(&commit.journal, &mut refusals);
-        let undo = self.documents.change(commit.catalog, &mut refusals);
+        let undo = self.documents.change(commit.catalog.clone(), &mut refusals);
         if !refusals.is_empty() {
             self.documents.undo(undo);
             self.journals.forgo(&commit.journal);
             return Err(CommitError::Refused(refusals));
         }
-        for append in commit.journal {
+        for append in &commit.journal {
             let ends = append.summary.as_ref().is_some_and(|it| it.status.is_terminal());
-            if let Some(summary) = append.summary {
-                self.documents.put(Document::Group(summary));
+            if let Some(summary) = &append.summary {
+                self.documents.put(Document::Group(summary.clone()));
             }
             let group = append.record.group;
-            self.journals.append(append.record, ends);
+            self.journals.append(append.record.clone(), ends);
             if ends && forgets == Forgets::Ended {
                 self.journals.forget(group);
             }
         }
-        for content in commit.contents {
-            self.contents.entry(Digest::of(&content)).or_insert(content);
+        for content in &commit.contents {
+            self.contents.entry(Digest::of(content)).or_insert_with(|| Arc::clone(content));
         }
         Ok(())
     }
@@ -122,9 +122,9 @@ impl Store for MemoryStore {
         Ok(first)
     }
 
-    async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
+    async fn commit(&self, commit: Arc<Commit>) -> Result<(), CommitError> {
         assert_sound(&commit);
-        self.state()?.commit(commit, self.forgets)
+        self.state()?.commit(&commit, self.forgets)
     }
 
     async fn load(&self, group: GroupId, from: Seq) -> Result<Vec<Record>, StoreError> {

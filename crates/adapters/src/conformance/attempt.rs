@@ -142,7 +142,7 @@ impl AttemptBuilder {
             end_by: Timestamp::NEVER,
             inputs: self.inputs,
             artifacts: Artifacts::new(self.artifacts),
-            secrets: Secrets::new(self.secrets),
+            secrets: Secrets::new(self.secrets).into(),
             handle: self.handle,
             cancellation: Cancellation::default(),
             reporter: self.reporter,

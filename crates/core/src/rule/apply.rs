@@ -97,7 +97,11 @@ pub fn apply(
     Ok((package, changes))
 }
 
-fn check(objects: &[ObjectRule], values: &[ValueRule]) -> Result<(), RuleError> {
+/// Checks rules without a package.
+///
+/// # Errors
+/// Returns the faults of all rules at once.
+pub fn check(objects: &[ObjectRule], values: &[ValueRule]) -> Result<(), RuleError> {
     let mut faults = Vec::new();
     for found in [objects.len(), values.len()] {
         if found > MAX_RULES {

@@ -53,28 +53,28 @@ pub(super) async fn ids_grow(store: Arc<dyn Store>) -> Result<(), Fault> {
 
 pub(super) async fn revisions(store: Arc<dyn Store>) -> Result<(), Fault> {
     let key = deployment(1, "a").key();
-    store.commit(inserts([deployment(1, "a")])).await?;
+    store.commit(inserts([deployment(1, "a")]).into()).await?;
     same("made", &revision(&*store, key).await?, &Some(1))?;
     let mut before = Revision(1);
     for name in ["b", "b", "c"] {
-        store.commit(changes(vec![Change::update(deployment(1, name), before)])).await?;
+        store.commit(changes(vec![Change::update(deployment(1, name), before)]).into()).await?;
         let stored = store.find(key).await?;
         same("written", &stored.as_ref().map(|it| &it.document), &Some(&deployment(1, name)))?;
         let now = stored.map_or(before, |it| it.revision);
         holds(&format!("{now:?} is not {before:?}"), now != before)?;
         before = now;
     }
-    store.commit(changes(vec![Change::remove(key, before)])).await?;
+    store.commit(changes(vec![Change::remove(key, before)]).into()).await?;
     same("removed", &store.find(key).await?, &None)?;
-    store.commit(inserts([deployment(1, "a")])).await?;
+    store.commit(inserts([deployment(1, "a")]).into()).await?;
     same("made again", &revision(&*store, key).await?, &Some(1))
 }
 
 pub(super) async fn changed(store: Arc<dyn Store>) -> Result<(), Fault> {
     let (document, missing) = (deployment(1, "a"), deployment(2, "b"));
     let key = document.key();
-    store.commit(inserts([document.clone()])).await?;
-    store.commit(changes(vec![Change::update(document.clone(), Revision(1))])).await?;
+    store.commit(inserts([document.clone()]).into()).await?;
+    store.commit(changes(vec![Change::update(document.clone(), Revision(1))]).into()).await?;
     let cases = [
         (Change::insert(document.clone()), 0, 2),
         (Change::update(document.clone(), Revision(1)), 1, 2),
@@ -85,7 +85,7 @@ pub(super) async fn changed(store: Arc<dyn Store>) -> Result<(), Fault> {
     ];
     for (change, expected, current) in cases {
         let key = change.key;
-        let found = refusals(store.commit(changes(vec![change])).await)?;
+        let found = refusals(store.commit(changes(vec![change]).into()).await)?;
         let refusal =
             Refusal::Changed { key, expected: Revision(expected), current: Revision(current) };
         same("refused", &found, &vec![refusal])?;
@@ -103,7 +103,7 @@ pub(super) async fn taken(store: Arc<dyn Store>) -> Result<(), Fault> {
         run(3, 1, None),
         run(4, 1, None),
     ];
-    store.commit(inserts(documents)).await?;
+    store.commit(inserts(documents).into()).await?;
     let cases = [
         (Change::insert(deployment(3, "a")), 1),
         (Change::update(deployment(2, "a"), Revision(1)), 1),
@@ -113,22 +113,24 @@ pub(super) async fn taken(store: Arc<dyn Store>) -> Result<(), Fault> {
     ];
     for (change, existing) in cases {
         let key = change.key;
-        let found = refusals(store.commit(changes(vec![change])).await)?;
+        let found = refusals(store.commit(changes(vec![change]).into()).await)?;
         same("refused", &found, &vec![Refusal::Taken { key, existing }])?;
     }
-    store.commit(changes(vec![Change::remove(deployment(1, "a").key(), Revision(1))])).await?;
-    store.commit(inserts([deployment(3, "a"), deployment(4, "A")])).await?;
+    store
+        .commit(changes(vec![Change::remove(deployment(1, "a").key(), Revision(1))]).into())
+        .await?;
+    store.commit(inserts([deployment(3, "a"), deployment(4, "A")]).into()).await?;
     Ok(())
 }
 
 pub(super) async fn in_sequence(store: Arc<dyn Store>) -> Result<(), Fault> {
-    store.commit(inserts([deployment(1, "a"), deployment(2, "b")])).await?;
+    store.commit(inserts([deployment(1, "a"), deployment(2, "b")]).into()).await?;
     let handed_over = changes(vec![
         Change::update(deployment(1, "c"), Revision(1)),
         Change::update(deployment(2, "a"), Revision(1)),
         Change::insert(deployment(3, "b")),
     ]);
-    store.commit(handed_over).await?;
+    store.commit(handed_over.into()).await?;
     same(
         "who has the name",
         &ids(&*store, Query::all(Kind::Deployment).unique("a")).await?,
@@ -136,14 +138,14 @@ pub(super) async fn in_sequence(store: Arc<dyn Store>) -> Result<(), Fault> {
     )?;
     let twice = inserts([deployment(8, "d"), deployment(9, "d")]);
     let key = deployment(9, "d").key();
-    let found = refusals(store.commit(twice).await)?;
+    let found = refusals(store.commit(twice.into()).await)?;
     same("one name twice", &found, &vec![Refusal::Taken { key, existing: 8 }])
 }
 
 pub(super) async fn summaries(store: Arc<dyn Store>) -> Result<(), Fault> {
     let statuses = [Status::Created, Status::InProgress, Status::Complete];
     for (first, status) in (1..).zip(statuses) {
-        store.commit(rows(vec![summed(9, first, 1, status)])).await?;
+        store.commit(rows(vec![summed(9, first, 1, status)]).into()).await?;
         let stored = store.find(group(9).into()).await?;
         let document = Document::Group(summary(9, 1, status));
         same("the summary", &stored.as_ref().map(|it| &it.document), &Some(&document))?;
@@ -160,7 +162,7 @@ pub(super) async fn every_kind(store: Arc<dyn Store>) -> Result<(), Fault> {
         environment(1, "env.a"),
         Document::Group(summary(1, 1, Status::InProgress)),
     ];
-    store.commit(inserts(documents.clone())).await?;
+    store.commit(inserts(documents.clone()).into()).await?;
     for document in documents {
         let found = store.find(document.key()).await?.map(|it| it.document);
         same("the document", &found, &Some(document))?;
@@ -170,8 +172,8 @@ pub(super) async fn every_kind(store: Arc<dyn Store>) -> Result<(), Fault> {
 
 pub(super) async fn lists(store: Arc<dyn Store>) -> Result<(), Fault> {
     let order = [300, 2, 1, 70_000, 5];
-    store.commit(inserts(order.map(|id| environment(id, &format!("env.{id}"))))).await?;
-    store.commit(inserts([deployment(4, "a")])).await?;
+    store.commit(inserts(order.map(|id| environment(id, &format!("env.{id}")))).into()).await?;
+    store.commit(inserts([deployment(4, "a")]).into()).await?;
     let all = Query::all(Kind::Environment);
     let cases = [
         (all.clone(), vec![1, 2, 5, 300, 70_000]),
@@ -195,16 +197,19 @@ pub(super) async fn lists(store: Arc<dyn Store>) -> Result<(), Fault> {
 pub(super) async fn narrows(store: Arc<dyn Store>) -> Result<(), Fault> {
     let live = |id, run, status| Document::Group(summary(id, run, status));
     store
-        .commit(inserts([
-            run(1, 1, Some("k")),
-            run(2, 2, Some("k")),
-            run(3, 1, None),
-            run(4, 1, Some("l")),
-            live(1, 1, Status::Complete),
-            live(2, 1, Status::InProgress),
-            live(3, 2, Status::Created),
-            deployment(1, "k"),
-        ]))
+        .commit(
+            inserts([
+                run(1, 1, Some("k")),
+                run(2, 2, Some("k")),
+                run(3, 1, None),
+                run(4, 1, Some("l")),
+                live(1, 1, Status::Complete),
+                live(2, 1, Status::InProgress),
+                live(3, 2, Status::Created),
+                deployment(1, "k"),
+            ])
+            .into(),
+        )
         .await?;
     let (runs, groups) = (Query::all(Kind::Run), Query::all(Kind::Group));
     let cases = [
@@ -234,7 +239,7 @@ pub(super) async fn contents(store: Arc<dyn Store>) -> Result<(), Fault> {
     let contents: [Arc<[u8]>; 3] =
         [Arc::from(&b""[..]), Arc::from(&b"\0\xff"[..]), vec![7; 3_000_000].into()];
     for _ in 0..2 {
-        store.commit(Commit { contents: contents.to_vec(), ..Commit::default() }).await?;
+        store.commit(Commit { contents: contents.to_vec(), ..Commit::default() }.into()).await?;
         for content in &contents {
             let found = store.content(Digest::of(content)).await?;
             holds("the content is there", found.as_ref() == Some(content))?;

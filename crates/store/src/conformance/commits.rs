@@ -18,7 +18,7 @@ pub(super) async fn whole(store: Arc<dyn Store>) -> Result<(), Fault> {
         catalog: vec![Change::insert(document.clone()), Change::insert(other)],
         contents: vec![content.clone()],
     };
-    store.commit(commit).await?;
+    store.commit(commit.into()).await?;
     same("group 1", &store.load(group(1), Seq(1)).await?, &vec![record(1, 1, 1, 1)])?;
     same("group 2", &store.load(group(2), Seq(1)).await?, &vec![record(2, 1, 1, 3)])?;
     let found = store.find(document.key()).await?;
@@ -30,7 +30,7 @@ pub(super) async fn whole(store: Arc<dyn Store>) -> Result<(), Fault> {
 
 pub(super) async fn nothing_of_a_refused_one(store: Arc<dyn Store>) -> Result<(), Fault> {
     store
-        .commit(Commit { catalog: vec![Change::insert(deployment(1, "a"))], ..rows(vec![]) })
+        .commit(Commit { catalog: vec![Change::insert(deployment(1, "a"))], ..rows(vec![]) }.into())
         .await?;
     let content: Arc<[u8]> = Arc::from(&b"content"[..]);
     let good = || Commit {
@@ -46,7 +46,7 @@ pub(super) async fn nothing_of_a_refused_one(store: Arc<dyn Store>) -> Result<()
     let mut bad_document = good();
     bad_document.catalog.push(Change::insert(deployment(1, "c")));
     for (what, commit) in [("row", bad_row), ("document", bad_document)] {
-        same(what, &refusals(store.commit(commit).await)?.len(), &1)?;
+        same(what, &refusals(store.commit(commit.into()).await)?.len(), &1)?;
         same("records", &store.load(group(1), Seq(1)).await?, &Vec::new())?;
         same("the summary", &store.find(group(1).into()).await?, &None)?;
         let found = store.find(deployment(1, "a").key()).await?;
@@ -56,7 +56,7 @@ pub(super) async fn nothing_of_a_refused_one(store: Arc<dyn Store>) -> Result<()
         let leases = store.claim(super::sample::TWO, super::sample::NOW, 10).await?;
         holds("there is nothing to claim", leases.is_empty())?;
     }
-    store.commit(good()).await?;
+    store.commit(good().into()).await?;
     same("records", &store.load(group(1), Seq(1)).await?.len(), &1)
 }
 
@@ -67,7 +67,7 @@ pub(super) async fn all_refusals_at_once(store: Arc<dyn Store>) -> Result<(), Fa
         catalog: vec![Change::insert(first.clone()), Change::insert(second.clone())],
         contents: vec![],
     };
-    store.commit(commit).await?;
+    store.commit(commit.into()).await?;
     let commit = Commit {
         journal: vec![append(1, 3, 2, 1), append(2, 9, 3, 1), append(3, 2, 1, 1)],
         catalog: vec![
@@ -76,7 +76,7 @@ pub(super) async fn all_refusals_at_once(store: Arc<dyn Store>) -> Result<(), Fa
         ],
         contents: vec![],
     };
-    let found = refusals(store.commit(commit).await)?;
+    let found = refusals(store.commit(commit.into()).await)?;
     let expected = [
         Refusal::Fenced { group: group(1), given: Epoch(2), current: Epoch(3) },
         Refusal::Conflict { group: group(2), given: Seq(9), current: Seq(3) },
@@ -91,7 +91,7 @@ pub(super) async fn all_refusals_at_once(store: Arc<dyn Store>) -> Result<(), Fa
 }
 
 pub(super) async fn ordered(store: Arc<dyn Store>) -> Result<(), Fault> {
-    let commit = |first| store.commit(rows(vec![append(1, first, 1, 1)]));
+    let commit = |first| store.commit(rows(vec![append(1, first, 1, 1)]).into());
     let (a, b, c, d) = tokio::join!(commit(1), commit(2), commit(3), commit(4));
     for result in [a, b, c, d] {
         result?;
@@ -109,7 +109,7 @@ pub(super) async fn concurrent(store: Arc<dyn Store>) -> Result<(), Fault> {
             for row in 0..ROWS {
                 let pair =
                     vec![append(caller, row * 2 + 1, 1, 2), append(caller + 100, row + 1, 1, 1)];
-                store.commit(rows(pair)).await?;
+                store.commit(rows(pair).into()).await?;
                 let seen = store.load(group(caller), Seq(row * 2 + 1)).await?;
                 same(
                     "a row that was acknowledged",

@@ -32,7 +32,7 @@ pub(super) async fn claims(store: Arc<dyn Store>) -> Result<(), Fault> {
 }
 
 pub(super) async fn epochs_grow(store: Arc<dyn Store>) -> Result<(), Fault> {
-    store.commit(rows(vec![append(1, 1, 7, 1)])).await?;
+    store.commit(rows(vec![append(1, 1, 7, 1)]).into()).await?;
     let (mut next, mut before, mut now) = (Seq(2), Epoch(7), NOW);
     for owner in [TWO, ONE, TWO] {
         now = now + LATER;
@@ -44,7 +44,7 @@ pub(super) async fn epochs_grow(store: Arc<dyn Store>) -> Result<(), Fault> {
         }
         let record = record(1, next.0, before.0, 1);
         next = record.next();
-        store.commit(rows(vec![Append { owner, record, summary: None }])).await?;
+        store.commit(rows(vec![Append { owner, record, summary: None }]).into()).await?;
     }
     Ok(())
 }
@@ -53,7 +53,7 @@ pub(super) async fn claimed_away(store: Arc<dyn Store>) -> Result<(), Fault> {
     journals(&*store, &[1]).await?;
     let leases = store.claim(TWO, later(), 10).await?;
     let current = leases.first().map_or(Epoch(0), |lease| lease.epoch);
-    let found = refusals(store.commit(rows(vec![append(1, 2, 1, 1)])).await)?;
+    let found = refusals(store.commit(rows(vec![append(1, 2, 1, 1)]).into()).await)?;
     let fenced = Refusal::Fenced { group: group(1), given: Epoch(1), current };
     same("the old engine's row", &found, &vec![fenced])
 }
@@ -62,7 +62,7 @@ pub(super) async fn not_its_own(store: Arc<dyn Store>) -> Result<(), Fault> {
     journals(&*store, &[1, 2]).await?;
     store.renew(ONE, later() + LATER).await?;
     same("its own", &store.claim(ONE, later(), 10).await?, &Vec::new())?;
-    store.commit(rows(vec![append(1, 2, 1, 1)])).await?;
+    store.commit(rows(vec![append(1, 2, 1, 1)]).into()).await?;
     Ok(())
 }
 
@@ -72,11 +72,11 @@ pub(super) async fn renewed(store: Arc<dyn Store>) -> Result<(), Fault> {
     store.renew(ONE, NOW + LATER).await?;
     let mut leases = store.claim(TWO, NOW, 10).await?;
     if leases.is_empty() {
-        store.commit(rows(vec![append(1, 2, 1, 1)])).await?;
+        store.commit(rows(vec![append(1, 2, 1, 1)]).into()).await?;
         leases = store.claim(TWO, NOW + LATER + LATER, 10).await?;
     }
     same("claimed", &groups(&leases), &vec![group(1)])?;
-    let found = refusals(store.commit(rows(vec![append(1, 3, 1, 1)])).await)?;
+    let found = refusals(store.commit(rows(vec![append(1, 3, 1, 1)]).into()).await)?;
     holds("the old engine is fenced", matches!(found[..], [Refusal::Fenced { .. }]))
 }
 
@@ -96,12 +96,14 @@ pub(super) async fn released(store: Arc<dyn Store>) -> Result<(), Fault> {
 
 pub(super) async fn ended(store: Arc<dyn Store>) -> Result<(), Fault> {
     let other = NodeId(uuid::Uuid::from_u128(3));
-    store.commit(rows((1..=5).map(|id| summed(id, 1, 1, Status::Created)).collect())).await?;
+    store
+        .commit(rows((1..=5).map(|id| summed(id, 1, 1, Status::Created)).collect()).into())
+        .await?;
     let end = [Status::Complete, Status::Failed, Status::Canceled];
     let ends = end.iter().zip(1..).map(|(status, id)| summed(id, 2, 1, *status)).collect();
-    store.commit(rows(ends)).await?;
-    store.commit(rows(vec![summed(4, 2, 1, Status::InProgress)])).await?;
-    store.commit(rows(vec![summed(6, 1, 1, Status::Complete)])).await?;
+    store.commit(rows(ends).into()).await?;
+    store.commit(rows(vec![summed(4, 2, 1, Status::InProgress)]).into()).await?;
+    store.commit(rows(vec![summed(6, 1, 1, Status::Complete)]).into()).await?;
     store.release(ONE).await?;
     let found = store.claim(other, later(), 10).await?;
     same("unfinished", &groups(&found), &vec![group(4), group(5)])

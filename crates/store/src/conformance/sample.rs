@@ -135,5 +135,5 @@ pub(super) fn environment(id: i64, name: &str) -> Document {
 /// Makes a journal for each group, with one event.
 pub(super) async fn journals(store: &dyn Store, groups: &[i64]) -> Result<(), Fault> {
     let journal = groups.iter().map(|id| append(*id, 1, 1, 1)).collect();
-    Ok(store.commit(rows(journal)).await?)
+    Ok(store.commit(rows(journal).into()).await?)
 }
