@@ -33,6 +33,7 @@ use jobwright_core::{
 
 pub(crate) use group::Group;
 pub use io::{AttemptKey, Effect, GroupEvents, Input, Order, Report, StepResult};
+pub(crate) use job::status_of;
 pub use replay::ReplayError;
 pub use waiting::WaitReason;
 
@@ -125,6 +126,24 @@ impl Scheduler {
     #[must_use]
     pub fn drives(&self, group: GroupId) -> bool {
         self.by_id.contains_key(&group)
+    }
+
+    /// The groups that the machine drives, in the order of their ids.
+    pub fn groups(&self) -> impl Iterator<Item = GroupId> {
+        self.by_id.keys().copied()
+    }
+
+    /// Returns the deployment and the run of a group that the machine drives.
+    #[must_use]
+    pub fn run_of(&self, group: GroupId) -> Option<(DeploymentId, RunId)> {
+        let run = &self.group(*self.by_id.get(&group)?).plan.run;
+        Some((run.deployment, run.run))
+    }
+
+    /// Tells whether the machine drives a group of the run.
+    #[must_use]
+    pub fn drives_run(&self, deployment: DeploymentId, run: RunId) -> bool {
+        self.runs.contains_key(&(deployment, run))
     }
 
     /// How many groups the machine drives.

@@ -157,6 +157,15 @@ impl Group {
         }
     }
 
+    pub(crate) fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// The position of the next event.
+    pub(crate) fn next(&self) -> Seq {
+        self.next
+    }
+
     pub(super) fn job(&self, job: JobIndex) -> &Job {
         &self.jobs[job.at()]
     }
@@ -195,7 +204,7 @@ impl Group {
         }
     }
 
-    pub(super) fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         match self.ended {
             Some(verdict) => status_of(verdict),
             None if self.begun => Status::InProgress,

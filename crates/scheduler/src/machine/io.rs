@@ -114,6 +114,19 @@ pub enum Effect {
     },
 }
 
+impl Effect {
+    /// Returns the group that the effect is about.
+    #[must_use]
+    pub fn group(&self) -> Option<GroupId> {
+        match self {
+            Self::Dispatch(order) | Self::Reattach(order) => Some(order.attempt.group),
+            Self::Stop { attempt, .. } | Self::Abandon { attempt } => Some(attempt.group),
+            Self::Announce { group, .. } => Some(*group),
+            Self::Refuse { .. } => None,
+        }
+    }
+}
+
 /// An attempt to hand over, with everything that the machine knows of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {

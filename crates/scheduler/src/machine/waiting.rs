@@ -95,6 +95,14 @@ impl Scheduler {
         Some(reason)
     }
 
+    /// Says why each open job of a group is where it is; nothing if the machine does not drive it.
+    #[must_use]
+    pub fn waiting_jobs(&self, group: GroupId) -> Vec<(JobIndex, WaitReason)> {
+        let Some(slot) = self.by_id.get(&group) else { return Vec::new() };
+        let jobs = self.group(*slot).indexes();
+        jobs.filter_map(|job| Some((job, self.waiting(group, job)?))).collect()
+    }
+
     fn blocked_by(&self, lane: u32) -> WaitReason {
         match self.limits.blocks(self.lanes.uses(lane)) {
             None => WaitReason::Turn,

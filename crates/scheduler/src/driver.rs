@@ -1,0 +1,153 @@
+//! The driver: the one loop around one machine. It makes the machine's events durable, then does
+//! what the machine asked for; what that brings back is the next input.
+//!
+//! ```text
+//!           ┌──────────────── reports ────────────────┐
+//! inbox ─► collect ─► step … step ─► append (durable) ─► perform ─► executors
+//! ```
+//!
+//! Nothing leaves the loop before the events that justify it are durable: no effect, no answer.
+
+mod append;
+mod message;
+mod perform;
+mod reporter;
+mod shutdown;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use jobwright_core::secret::SecretSource;
+use jobwright_core::{
+    Artifacts, Attempt, CommitError, DeploymentId, Executor, ExecutorName, ExecutorTraits, GroupId,
+    NodeId, RunId, Store, StoreError, Verdict,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::hub::Hub;
+use crate::machine::{AttemptKey, Input, Scheduler, StepResult};
+
+pub(crate) use message::{Message, Submission, SubmitError, Waiting};
+pub(crate) use reporter::Listener;
+pub use shutdown::ShutdownReport;
+
+/// How many messages are taken into one turn. The bound keeps the time of a turn, and so the wait
+/// of the first message in it, within a few milliseconds.
+const TURN: usize = 4096;
+
+/// After so many turns without waiting the loop lets others run.
+const TURNS_BEFORE_YIELD: u32 = 16;
+
+/// Those who wait for the end of groups.
+pub(crate) type Waiters = DashMap<GroupId, Vec<oneshot::Sender<Verdict>>>;
+
+/// An executor with how it wants to be driven.
+#[derive(Clone)]
+pub(crate) struct Seat {
+    pub(crate) executor: Arc<dyn Executor>,
+    pub(crate) traits: ExecutorTraits,
+}
+
+/// Everything that the loop is given.
+pub(crate) struct Driver {
+    pub(crate) machine: Scheduler,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) node: NodeId,
+    pub(crate) clock: Clock,
+    pub(crate) seats: BTreeMap<ExecutorName, Seat>,
+    pub(crate) secrets: Option<Arc<dyn SecretSource>>,
+    pub(crate) hub: Hub,
+    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) listener: Arc<Listener>,
+    pub(crate) inbox: mpsc::Receiver<Message>,
+    pub(crate) tracker: TaskTracker,
+    pub(crate) turn: Turn,
+    pub(crate) attempts: HashMap<AttemptKey, Held>,
+    pub(crate) artifacts: HashMap<(DeploymentId, RunId), Artifacts>,
+    pub(crate) inline: Option<perform::Room>,
+    pub(crate) ending: shutdown::Ending,
+}
+
+/// What one turn collects and answers. Kept between turns for its room.
+#[derive(Default)]
+pub(crate) struct Turn {
+    messages: Vec<Message>,
+    inputs: Vec<Input>,
+    /// Reports of attempts that ended while they were handed over: the next turn's first inputs.
+    reports: Vec<Input>,
+    submissions: BTreeMap<RunId, Submission>,
+    /// Answers that wait for the turn to be durable.
+    answers: Vec<oneshot::Sender<()>>,
+    questions: Vec<(GroupId, oneshot::Sender<Waiting>)>,
+    out: StepResult,
+}
+
+/// A live attempt of this engine.
+pub(crate) struct Held {
+    attempt: Attempt,
+    abort: AbortHandle,
+}
+
+impl Driver {
+    /// Drives until the engine is shut down or the store breaks.
+    pub(crate) async fn run(mut self) -> Result<ShutdownReport, StoreError> {
+        let mut turns = 0;
+        while self.collect(&mut turns).await {
+            let now = self.clock.now();
+            self.turn.out.clear();
+            for input in self.turn.inputs.drain(..) {
+                self.machine.step(now, input, &mut self.turn.out);
+            }
+            self.append(now).await?;
+            self.perform();
+        }
+        self.finish().await
+    }
+
+    /// Waits until there is something to do, and makes it the turn's inputs; false when the
+    /// engine has been shut down.
+    async fn collect(&mut self, turns: &mut u32) -> bool {
+        self.turn.inputs.append(&mut self.turn.reports);
+        if self.is_over() {
+            return false;
+        }
+        let mut messages = std::mem::take(&mut self.turn.messages);
+        if self.turn.inputs.is_empty() {
+            *turns = 0;
+            let deadline = self.next_deadline();
+            tokio::select! {
+                biased;
+                count = self.inbox.recv_many(&mut messages, TURN) => if count == 0 { return false },
+                () = tokio::time::sleep_until(deadline) => self.turn.inputs.push(Input::Tick),
+            }
+        } else {
+            *turns += 1;
+            if turns.is_multiple_of(TURNS_BEFORE_YIELD) {
+                tokio::task::yield_now().await;
+            }
+            while messages.len() < TURN
+                && let Ok(message) = self.inbox.try_recv()
+            {
+                messages.push(message);
+            }
+        }
+        for message in messages.drain(..) {
+            self.receive(message);
+        }
+        self.turn.messages = messages;
+        self.halt_when_due();
+        true
+    }
+}
+
+/// Tells whether a commit may be tried again as it is.
+fn may_pass(error: &CommitError) -> bool {
+    match error {
+        CommitError::Store(error) => error.is_retryable(),
+        CommitError::Refused(_) | _ => false,
+    }
+}

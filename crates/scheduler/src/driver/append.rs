@@ -1,0 +1,121 @@
+//! Making a turn durable.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobwright_core::{
+    Append, Commit, CommitError, GroupId, Kind, Record, Refusal, RunId, StoreError, Timestamp,
+};
+
+use super::message::SubmitError;
+use super::{Driver, may_pass};
+use crate::machine::{Effect, Input};
+
+/// The longest pause before a store that cannot write just now is asked again.
+const PAUSE_CAP: Duration = Duration::from_secs(5);
+
+impl Driver {
+    /// Makes the turn's events durable, with the documents of the runs that it accepted. Returns
+    /// when they are. Parts that the store refuses are taken out, with all their effects.
+    pub(super) async fn append(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.answer_refused();
+        let mut pause = Duration::from_millis(50);
+        let mut commit = self.commit(now);
+        while !commit.is_empty() {
+            match self.store.commit(Arc::clone(&commit)).await {
+                Ok(()) => break,
+                Err(CommitError::Refused(refusals)) => {
+                    self.take_out(&refusals);
+                    commit = self.commit(now);
+                }
+                Err(error) if may_pass(&error) => {
+                    tracing::error!(%error, "the store cannot write; nothing goes on until it can");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE_CAP);
+                }
+                Err(error) => return Err(broken(error)),
+            }
+        }
+        self.hub.turn(&commit);
+        Ok(())
+    }
+
+    fn commit(&mut self, now: Timestamp) -> Arc<Commit> {
+        let journal = self.turn.out.journal.iter_mut().map(|entry| Append {
+            owner: self.node,
+            record: Record {
+                group: entry.group,
+                first: entry.first,
+                epoch: entry.epoch,
+                at: now,
+                events: entry.events.as_slice().into(),
+            },
+            summary: entry.summary.clone(),
+        });
+        let journal = journal.collect();
+        let changes = self.turn.submissions.values().flat_map(|it| it.changes.iter().cloned());
+        Arc::new(Commit { journal, catalog: changes.collect(), contents: Vec::new() })
+    }
+
+    /// Answers the runs that the machine refused.
+    fn answer_refused(&mut self) {
+        for effect in &self.turn.out.effects {
+            if let Effect::Refuse { run, running } = effect
+                && let Some(submission) = self.turn.submissions.remove(run)
+            {
+                let _ = submission.answer.send(Err(SubmitError::Running(*running)));
+            }
+        }
+    }
+
+    /// Takes what the store refused out of the turn: groups that others drive, runs whose
+    /// documents cannot be written. The machine forgets those groups at the next turn's beginning.
+    fn take_out(&mut self, refusals: &[Refusal]) {
+        let mut groups = BTreeSet::new();
+        for refusal in refusals {
+            match refusal {
+                Refusal::Fenced { group, .. } | Refusal::Conflict { group, .. } => {
+                    tracing::warn!(job_group.id = group.get(), %refusal, "job group is given up");
+                    groups.insert(*group);
+                }
+                Refusal::Changed { key, .. } if key.kind == Kind::Run => {
+                    groups.extend(self.refuse(key.id, SubmitError::Changed));
+                }
+                Refusal::Taken { key, existing } if key.kind == Kind::Run => {
+                    let error = SubmitError::Taken { existing: *existing };
+                    groups.extend(self.refuse(key.id, error));
+                }
+                // Documents that a run rests on: whoever wrote them is told by its own commit.
+                Refusal::Changed { .. } | Refusal::Taken { .. } | _ => {
+                    let runs: Vec<_> = self.turn.submissions.keys().copied().collect();
+                    for run in runs {
+                        groups.extend(self.refuse(run.get(), SubmitError::Changed));
+                    }
+                }
+            }
+        }
+        self.turn.out.journal.retain(|entry| !groups.contains(&entry.group));
+        self.turn
+            .out
+            .effects
+            .retain(|effect| !effect.group().is_some_and(|it| groups.contains(&it)));
+        self.turn.reports.extend(groups.into_iter().map(|group| Input::Forget { group }));
+    }
+
+    fn refuse(&mut self, run: i64, error: SubmitError) -> Vec<GroupId> {
+        let submission = RunId::new(run).ok().and_then(|run| self.turn.submissions.remove(&run));
+        let Some(submission) = submission else { return Vec::new() };
+        let _ = submission.answer.send(Err(error));
+        submission.groups.into_iter().map(|(group, _)| group).collect()
+    }
+}
+
+fn broken(error: CommitError) -> StoreError {
+    match error {
+        CommitError::Store(error) => error,
+        CommitError::Refused(_) | _ => {
+            StoreError::Broken { reason: error.to_string(), source: None }
+        }
+    }
+}

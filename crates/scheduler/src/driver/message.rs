@@ -1,0 +1,109 @@
+//! What enters the loop, and what it becomes for the machine.
+
+use std::sync::Arc;
+
+use jobwright_core::{
+    Artifacts, CancelReason, Change, DeploymentId, Epoch, GroupId, JobIndex, Plan, Record, RunId,
+};
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+use super::Driver;
+use super::shutdown::ShutdownReport;
+use crate::machine::{AttemptKey, Input, Report, WaitReason};
+
+/// Why each job of a live group is where it is; empty if the group is not live here.
+pub(crate) type Waiting = Vec<(JobIndex, WaitReason)>;
+
+/// Something for the loop.
+pub(crate) enum Message {
+    /// A run begins.
+    Submit(Submission),
+    /// A group of another engine's life is driven from now on.
+    Adopt { group: GroupId, epoch: Epoch, records: Vec<Record>, artifacts: Artifacts },
+    /// A group is to be cancelled; answered when that is durable.
+    Cancel { group: GroupId, reason: CancelReason, answer: oneshot::Sender<()> },
+    /// An executor says something about an attempt.
+    Report { attempt: AttemptKey, report: Report },
+    /// Why are the jobs of a group where they are?
+    Ask { group: GroupId, answer: oneshot::Sender<Waiting> },
+    /// The engine is to end.
+    Shutdown { drain: std::time::Duration, answer: oneshot::Sender<ShutdownReport> },
+}
+
+/// A run with everything that becomes durable with it.
+pub(crate) struct Submission {
+    pub(crate) deployment: DeploymentId,
+    pub(crate) run: RunId,
+    pub(crate) groups: Vec<(GroupId, Arc<Plan>)>,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) artifacts: Artifacts,
+    pub(crate) answer: oneshot::Sender<Result<(), SubmitError>>,
+}
+
+impl Submission {
+    pub(super) fn key(&self) -> (DeploymentId, RunId) {
+        (self.deployment, self.run)
+    }
+}
+
+/// Why a run was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum SubmitError {
+    #[error("the deployment is running already, as run {0}")]
+    Running(RunId),
+    #[error("run {existing} has the same idempotency key")]
+    Taken { existing: i64 },
+    #[error("something that the run rests on changed meanwhile")]
+    Changed,
+    #[error("the engine is shutting down")]
+    ShuttingDown,
+}
+
+impl Driver {
+    /// Makes a message an input of the turn.
+    pub(super) fn receive(&mut self, message: Message) {
+        match message {
+            Message::Submit(submission) if self.ending.has_begun() => {
+                let _ = submission.answer.send(Err(SubmitError::ShuttingDown));
+            }
+            Message::Submit(submission) => {
+                let groups = submission.groups.clone();
+                self.turn.inputs.push(Input::Submit { groups, epoch: Epoch(1) });
+                self.turn.submissions.insert(submission.run, submission);
+            }
+            Message::Adopt { group, epoch, records, artifacts } => {
+                self.adopt(group, epoch, &records, artifacts);
+            }
+            Message::Cancel { group, reason, answer } => {
+                self.turn.inputs.push(Input::Cancel { group, reason });
+                self.turn.answers.push(answer);
+            }
+            Message::Report { attempt, report } => {
+                if let Report::Ended(_) = report {
+                    self.attempts.remove(&attempt);
+                    self.listener.forget(&attempt);
+                }
+                self.turn.inputs.push(Input::Report { attempt, report });
+            }
+            Message::Ask { group, answer } => self.turn.questions.push((group, answer)),
+            Message::Shutdown { drain, answer } => self.begin_to_end(drain, answer),
+        }
+    }
+
+    fn adopt(&mut self, group: GroupId, epoch: Epoch, records: &[Record], artifacts: Artifacts) {
+        match self.machine.load(group, records) {
+            Ok(()) => {
+                if let Some(run) = self.machine.run_of(group)
+                    && !artifacts.is_empty()
+                {
+                    self.artifacts.insert(run, artifacts);
+                }
+                self.turn.inputs.push(Input::Adopt { group, epoch, node: self.node });
+            }
+            Err(error) => {
+                tracing::error!(job_group.id = group.get(), %error, "job group cannot be taken up");
+            }
+        }
+    }
+}

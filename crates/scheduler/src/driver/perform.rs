@@ -1,0 +1,268 @@
+//! Doing what the machine asked for, once it is justified.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
+
+use futures_util::FutureExt;
+use jobwright_core::parameter::Value;
+use jobwright_core::secret::{SecretError, SecretSource, Secrets};
+use jobwright_core::{
+    Attempt, AttemptParts, Cancellation, Executor, Failure, Outcome, Reattached, Reporter, Success,
+};
+use tokio_util::sync::ReusableBoxFuture;
+
+use super::message::Message;
+use super::{Driver, Held, Seat};
+use crate::machine::{AttemptKey, Effect, Input, Order, Report};
+
+/// The room in which inline attempts are polled: one allocation for all that end at once.
+pub(super) type Room = ReusableBoxFuture<'static, Result<Success, Failure>>;
+
+impl Driver {
+    /// Does what the turn asked for; its events are durable.
+    pub(super) fn perform(&mut self) {
+        for (_, submission) in std::mem::take(&mut self.turn.submissions) {
+            if !submission.artifacts.is_empty() {
+                self.artifacts.insert(submission.key(), submission.artifacts);
+            }
+            let _ = submission.answer.send(Ok(()));
+        }
+        let mut effects = std::mem::take(&mut self.turn.out.effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Dispatch(order) => self.dispatch(order),
+                Effect::Reattach(order) => self.reattach(order),
+                Effect::Stop { attempt, stop } => {
+                    if let Some(held) = self.attempts.get(&attempt) {
+                        held.attempt.cancellation().stop(stop);
+                    }
+                }
+                Effect::Abandon { attempt } => {
+                    if let Some(held) = self.attempts.remove(&attempt) {
+                        held.abort.abort();
+                        self.listener.forget(&attempt);
+                    }
+                }
+                Effect::Announce { group, verdict } => {
+                    if !self.waiters.is_empty()
+                        && let Some((_, waiters)) = self.waiters.remove(&group)
+                    {
+                        for waiter in waiters {
+                            let _ = waiter.send(verdict);
+                        }
+                    }
+                }
+                Effect::Refuse { .. } => {}
+            }
+        }
+        self.turn.out.effects = effects;
+        if !self.artifacts.is_empty() {
+            self.artifacts
+                .retain(|(deployment, run), _| self.machine.drives_run(*deployment, *run));
+        }
+        for answer in self.turn.answers.drain(..) {
+            let _ = answer.send(());
+        }
+        for (group, answer) in self.turn.questions.drain(..) {
+            let _ = answer.send(self.machine.waiting_jobs(group));
+        }
+    }
+
+    fn dispatch(&mut self, order: Order) {
+        let key = order.attempt;
+        let planned = &order.plan.jobs[key.job.at()];
+        let Some(seat) = self.seats.get(&planned.executor).cloned() else {
+            let message = format!("the engine has no executor `{}`", planned.executor);
+            let failure = Failure::rejected("no_executor", message);
+            return self.ended(key, Err(failure));
+        };
+        let names = secret_names(&order);
+        if !names.is_empty() {
+            return self.dispatch_with_secrets(order, seat, names);
+        }
+        let attempt = self.attempt(order);
+        let inline = seat.traits.inline;
+        let execution = execute(seat.executor, attempt.clone());
+        if inline {
+            self.poll_once(key, attempt, execution);
+        } else {
+            self.spawn(key, attempt, execution);
+        }
+    }
+
+    /// Polls an attempt in the loop, and lets it run in a task of its own if it is still pending.
+    fn poll_once(
+        &mut self,
+        key: AttemptKey,
+        attempt: Attempt,
+        execution: impl Future<Output = Result<Success, Failure>> + Send + 'static,
+    ) {
+        let mut place = self.inline.take().unwrap_or_else(|| ReusableBoxFuture::new(idle()));
+        place.set(execution);
+        let mut context = Context::from_waker(Waker::noop());
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| place.poll(&mut context)));
+        match polled {
+            Ok(Poll::Ready(result)) => {
+                self.inline = Some(place);
+                self.ended(key, result);
+            }
+            Ok(Poll::Pending) => self.spawn(key, attempt, place),
+            Err(panic) => self.ended(key, Err(panicked(panic.as_ref()))),
+        }
+    }
+
+    /// Hands an attempt over that needs secrets: they are fetched in its own task.
+    fn dispatch_with_secrets(&mut self, order: Order, seat: Seat, names: Vec<Arc<str>>) {
+        let key = order.attempt;
+        let source = self.secrets.clone();
+        let attempt = self.attempt(order);
+        let handed = attempt.clone();
+        let execution = async move {
+            handed.reveal(fetch(source.as_deref(), &names).await?);
+            seat.executor.execute(handed).await
+        };
+        self.spawn(key, attempt, execution);
+    }
+
+    fn attempt(&self, order: Order) -> Attempt {
+        let run = (order.plan.run.deployment, order.plan.run.run);
+        let artifacts = match self.artifacts.is_empty() {
+            true => None,
+            false => self.artifacts.get(&run).cloned(),
+        };
+        let reporter: Arc<dyn Reporter> = self.listener.clone();
+        Attempt::new(AttemptParts {
+            group: order.attempt.group,
+            plan: order.plan,
+            job: order.attempt.job,
+            number: order.attempt.number,
+            end_by: order.end_by,
+            inputs: order.inputs,
+            artifacts: artifacts.unwrap_or_default(),
+            secrets: OnceLock::new(),
+            handle: order.handle,
+            cancellation: Cancellation::default(),
+            reporter,
+        })
+    }
+
+    fn reattach(&mut self, order: Order) {
+        let key = order.attempt;
+        let executor = self.seats.get(&order.plan.jobs[key.job.at()].executor).cloned();
+        let attempt = self.attempt(order);
+        let taken = attempt.clone();
+        let execution = async move {
+            let Some(seat) = executor else {
+                return Err(Failure::lost("the engine has no such executor any more"));
+            };
+            match seat.executor.reattach(taken).await {
+                Reattached::Ended(Outcome::Succeeded(success)) => Ok(success),
+                Reattached::Ended(Outcome::Failed(failure)) => Err(*failure),
+                Reattached::Unknown => {
+                    Err(Failure::lost("the executor cannot tell how the attempt ended"))
+                }
+            }
+        };
+        self.spawn(key, attempt, execution);
+    }
+
+    /// Lets an attempt run in a task of its own. A panic in it is a failed attempt.
+    fn spawn(
+        &mut self,
+        key: AttemptKey,
+        attempt: Attempt,
+        execution: impl Future<Output = Result<Success, Failure>> + Send + 'static,
+    ) {
+        let sender = self.listener.sender();
+        let running = self.tracker.spawn(async move {
+            let result = AssertUnwindSafe(execution).catch_unwind().await;
+            let result = result.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
+            let report = Report::Ended(outcome(result));
+            // The loop is gone only when the engine is: nobody is left to tell.
+            let _ = sender.send(Message::Report { attempt: key, report }).await;
+        });
+        let abort = running.abort_handle();
+        self.attempts.insert(key, Held { attempt, abort });
+    }
+
+    /// Reports an attempt's end to the next turn.
+    fn ended(&mut self, attempt: AttemptKey, result: Result<Success, Failure>) {
+        let report = Report::Ended(outcome(result));
+        self.turn.reports.push(Input::Report { attempt, report });
+    }
+}
+
+async fn execute(executor: Arc<dyn Executor>, attempt: Attempt) -> Result<Success, Failure> {
+    executor.execute(attempt).await
+}
+
+/// What lies in the room before its first use.
+async fn idle() -> Result<Success, Failure> {
+    Ok(Success::empty())
+}
+
+fn outcome(result: Result<Success, Failure>) -> Outcome {
+    match result {
+        Ok(success) => Outcome::Succeeded(success),
+        Err(failure) => Outcome::Failed(Box::new(failure)),
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Failure {
+    let words = panic.downcast_ref::<&str>().copied();
+    let words = words.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let words = words.unwrap_or("no message");
+    Failure::retryable("panic", format!("the executor panicked: {words}"))
+}
+
+/// The names of the secrets that an attempt's payload holds. A payload gets them from parameters
+/// only, so most attempts are done with a glance at those.
+fn secret_names(order: &Order) -> Vec<Arc<str>> {
+    let parameters = &order.plan.run.parameters.parameters;
+    let declared = parameters.iter().filter_map(|parameter| match &parameter.value {
+        Value::Secret(name) => Some(Arc::clone(name)),
+        Value::Text(_) | Value::Integer(_) | Value::Number(_) | Value::Boolean(_) => None,
+    });
+    let declared: Vec<_> = declared.collect();
+    if declared.is_empty() {
+        return declared;
+    }
+    let mut used = BTreeMap::new();
+    let mut todo = vec![&*order.plan.jobs[order.attempt.job.at()].payload];
+    while let Some(value) = todo.pop() {
+        match value {
+            serde_json::Value::Object(fields) => {
+                if let Some(serde_json::Value::String(name)) = fields.get("$secret") {
+                    used.insert(name.as_str(), ());
+                }
+                todo.extend(fields.values());
+            }
+            serde_json::Value::Array(items) => todo.extend(items),
+            serde_json::Value::Null
+            | serde_json::Value::Bool(_)
+            | serde_json::Value::Number(_)
+            | serde_json::Value::String(_) => {}
+        }
+    }
+    declared.into_iter().filter(|name| used.contains_key(&**name)).collect()
+}
+
+async fn fetch(source: Option<&dyn SecretSource>, names: &[Arc<str>]) -> Result<Secrets, Failure> {
+    let Some(source) = source else {
+        let message = format!("the engine has no source of secrets, and `{}` is needed", names[0]);
+        return Err(Failure::permanent("secret", message));
+    };
+    let mut contents = BTreeMap::new();
+    for name in names {
+        let content = source.fetch(name).await.map_err(|error| match error {
+            SecretError::Unknown(_) => Failure::permanent("secret", error.to_string()),
+            SecretError::Unavailable { .. } | _ => Failure::retryable("secret", error.to_string()),
+        })?;
+        contents.insert(name.to_string(), content);
+    }
+    Ok(Secrets::new(contents))
+}

@@ -1,0 +1,76 @@
+//! Where attempts report to while they run: into the loop, and to those who listen.
+
+use async_trait::async_trait;
+use dashmap::DashMap;
+use jobwright_core::{Attempt, GroupId, Handle, JobIndex, Reporter, Timestamp};
+use tokio::sync::mpsc;
+
+use super::message::Message;
+use crate::clock::Clock;
+use crate::hub::{Hub, Notice};
+use crate::machine::{AttemptKey, Report};
+
+/// The reporter of all attempts of an engine.
+pub(crate) struct Listener {
+    sender: mpsc::Sender<Message>,
+    hub: Hub,
+    clock: Clock,
+    /// When each attempt that promises heartbeats was last passed on, so that a chatty one does
+    /// not fill the loop's inbox.
+    beats: DashMap<(GroupId, JobIndex), Timestamp>,
+}
+
+impl Listener {
+    pub(crate) fn new(sender: mpsc::Sender<Message>, hub: Hub, clock: Clock) -> Self {
+        Self { sender, hub, clock, beats: DashMap::new() }
+    }
+
+    pub(crate) fn sender(&self) -> mpsc::Sender<Message> {
+        self.sender.clone()
+    }
+
+    pub(crate) fn forget(&self, attempt: &AttemptKey) {
+        if !self.beats.is_empty() {
+            self.beats.remove(&(attempt.group, attempt.job));
+        }
+    }
+}
+
+fn key(attempt: &Attempt) -> AttemptKey {
+    let (group, job, number) = (attempt.group(), attempt.index(), attempt.number());
+    AttemptKey { group, slot: u32::MAX, job, number }
+}
+
+#[async_trait]
+impl Reporter for Listener {
+    async fn started(&self, attempt: &Attempt, handle: Handle) {
+        let report = Report::Started(Some(handle));
+        let _ = self.sender.send(Message::Report { attempt: key(attempt), report }).await;
+    }
+
+    fn heartbeat(&self, attempt: &Attempt) {
+        let Some(period) = attempt.job().policy.timeouts.heartbeat else { return };
+        let now = self.clock.now();
+        let place = (attempt.group(), attempt.index());
+        let last = self.beats.get(&place).map(|last| *last);
+        if last.is_some_and(|last| now.since(last) < period / 4) {
+            return;
+        }
+        let message = Message::Report { attempt: key(attempt), report: Report::Beat };
+        // A full inbox drops the beat; the next one, a quarter of a period later at most, is
+        // passed on.
+        if self.sender.try_send(message).is_ok() {
+            self.beats.insert(place, now);
+        }
+    }
+
+    fn progress(&self, attempt: &Attempt, percent: u8, words: &str) {
+        let (group, attempt) = (attempt.group(), attempt.id());
+        self.hub.line(|| Notice::Progress { group, attempt, percent, words: words.into() });
+    }
+
+    fn log(&self, attempt: &Attempt, line: &str) {
+        let (group, attempt) = (attempt.group(), attempt.id());
+        self.hub.line(|| Notice::Log { group, attempt, line: line.into() });
+    }
+}

@@ -1,0 +1,144 @@
+//! The handle that users hold. It reads and writes the catalog, prepares runs, and talks to the
+//! loop that drives them.
+
+mod builder;
+mod cancel;
+mod catalog;
+mod deployments;
+mod environment;
+mod group;
+mod ids;
+mod prepare;
+mod releases;
+mod resume;
+mod run;
+mod wait;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use jobwright_core::{Digest, Durability, ExecutorName, GroupId, NodeId, Store};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+
+use crate::clock::Clock;
+use crate::driver::{Message, ShutdownReport, Waiters};
+use crate::hub::{Hub, Subscription};
+
+pub use builder::{EngineBuilder, StartError};
+pub use cancel::CancelError;
+pub use deployments::{DeploymentChange, DeploymentError};
+pub use environment::EnvironmentError;
+pub use group::{AttemptView, GroupView, HistoryEntry, JobView, ReadError};
+pub use prepare::{Explanation, GroupPreview, PackageError, PrepareError};
+pub use releases::{ImportError, ImportPreview, ReleaseError};
+pub use run::{RunError, RunHandle, RunRequest};
+pub use wait::{RunOutcome, WaitError};
+
+use ids::Ids;
+use prepare::Prepared;
+
+/// A running engine. Cheap to clone; when the last clone is dropped without
+/// [`Engine::shutdown`], the engine ends as after a crash: what is unfinished is taken up at the
+/// next start.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Store>,
+    node: NodeId,
+    clock: Clock,
+    ids: Ids,
+    executors: BTreeSet<ExecutorName>,
+    prepared: DashMap<Digest, Arc<Prepared>>,
+    sender: mpsc::Sender<Message>,
+    hub: Hub,
+    waiters: Arc<Waiters>,
+    driver: AbortHandle,
+    /// Why the loop ended, if it ended badly.
+    failure: Arc<OnceLock<String>>,
+    shutdown: Mutex<Option<ShutdownReport>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if !self.driver.is_finished() {
+            tracing::warn!("the engine was dropped without a shutdown");
+            self.driver.abort();
+        }
+    }
+}
+
+/// The engine does not run any more.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the engine has ended{}", .cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default())]
+pub struct Ended {
+    /// Why, if it was not shut down: the store broke.
+    pub cause: Option<String>,
+}
+
+impl Engine {
+    /// Begins an engine.
+    #[must_use]
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
+    /// Says what an acknowledgement of this engine is worth.
+    #[must_use]
+    pub fn durability(&self) -> Durability {
+        self.0.store.durability()
+    }
+
+    /// Names this life of the engine.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        self.0.node
+    }
+
+    /// Listens to everything that happens from now on, or to one group. Facts are durable when
+    /// they are told. A listener that falls behind is told so by a
+    /// [`Gap`](crate::Notice::Gap), and slows nothing.
+    #[must_use]
+    pub fn subscribe(&self, group: Option<GroupId>) -> Subscription {
+        self.0.hub.subscribe(group)
+    }
+
+    /// Ends the engine: nothing begins any more; what runs may end by itself for as long as
+    /// `drain`; what still runs then is asked to stop, with each step's grace, and then killed.
+    /// Unfinished groups are left to the next engine. Later calls return the first report.
+    /// Not cancel safe: the engine goes on ending, and nobody gets the report.
+    ///
+    /// # Errors
+    /// The engine has ended already because its store broke.
+    pub async fn shutdown(&self, drain: Duration) -> Result<ShutdownReport, Ended> {
+        let (answer, report) = oneshot::channel();
+        let sent = self.0.sender.send(Message::Shutdown { drain, answer }).await.is_ok();
+        let report = if sent { report.await.ok() } else { None };
+        let mut first = self.0.shutdown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match (report, first.as_ref()) {
+            (Some(report), _) => Ok(first.insert(report).clone()),
+            (None, Some(report)) => Ok(report.clone()),
+            (None, None) => Err(self.ended()),
+        }
+    }
+
+    /// Puts a message into the loop's inbox.
+    async fn send(&self, message: Message) -> Result<(), Ended> {
+        self.0.sender.send(message).await.map_err(|_| self.ended())
+    }
+
+    fn ended(&self) -> Ended {
+        Ended { cause: self.0.failure.get().cloned() }
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let executors = &self.0.executors;
+        f.debug_struct("Engine").field("node", &self.0.node).field("executors", executors).finish()
+    }
+}

@@ -1,0 +1,201 @@
+//! How an engine begins.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use dashmap::DashMap;
+use jobwright_core::secret::SecretSource;
+use jobwright_core::{Executor, ExecutorName, NameError, NodeId, PoolName, Store, StoreError};
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::ids::Ids;
+use super::{Engine, Inner};
+use crate::clock::Clock;
+use crate::driver::{Driver, Listener, Seat};
+use crate::hub::Hub;
+use crate::machine::{Capacity, Scheduler};
+
+/// How many messages the loop's inbox holds: submissions beyond it are refused, reports beyond it
+/// wait.
+const INBOX: usize = 8192;
+
+/// What an engine is made of.
+#[must_use = "a builder does nothing until `start`"]
+#[derive(Default)]
+pub struct EngineBuilder {
+    store: Option<Arc<dyn Store>>,
+    executors: BTreeMap<ExecutorName, Arc<dyn Executor>>,
+    limits: BTreeMap<ExecutorName, u32>,
+    pools: BTreeMap<PoolName, u32>,
+    secrets: Option<Arc<dyn SecretSource>>,
+    fault: Option<StartError>,
+}
+
+/// Why an engine did not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// It was given no store.
+    #[error("an engine needs a store: give it one with `EngineBuilder::store`")]
+    NoStore,
+    /// An executor or a pool has an impossible name.
+    #[error("an executor or pool cannot have that name")]
+    Name(#[from] NameError),
+    /// Two executors have the same name.
+    #[error("executor `{0}` is given twice")]
+    Twice(ExecutorName),
+    /// The store failed.
+    #[error("unfinished job groups cannot be taken up")]
+    Store(#[from] StoreError),
+}
+
+impl EngineBuilder {
+    /// Where everything is kept.
+    pub fn store(mut self, store: impl Store) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Where everything is kept, shared with others.
+    pub fn shared_store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// What runs the steps that name this executor.
+    pub fn executor(self, name: &str, executor: impl Executor) -> Self {
+        self.shared_executor(name, Arc::new(executor))
+    }
+
+    /// What runs the steps that name this executor, shared with others: one executor may have
+    /// several names.
+    pub fn shared_executor(mut self, name: &str, executor: Arc<dyn Executor>) -> Self {
+        match ExecutorName::new(name) {
+            Ok(name) if self.executors.contains_key(&name) => {
+                self.fault.get_or_insert(StartError::Twice(name));
+            }
+            Ok(name) => {
+                self.executors.insert(name, executor);
+            }
+            Err(error) => {
+                self.fault.get_or_insert(error.into());
+            }
+        }
+        self
+    }
+
+    /// How many attempts an executor may have at a time, instead of what it says itself.
+    pub fn executor_limit(mut self, name: &str, limit: u32) -> Self {
+        match ExecutorName::new(name) {
+            Ok(name) => {
+                self.limits.insert(name, limit);
+            }
+            Err(error) => {
+                self.fault.get_or_insert(error.into());
+            }
+        }
+        self
+    }
+
+    /// How much of a pool live attempts may use together. A pool that is not declared has 1.
+    pub fn pool(mut self, name: &str, limit: u32) -> Self {
+        match PoolName::new(name) {
+            Ok(name) => {
+                self.pools.insert(name, limit);
+            }
+            Err(error) => {
+                self.fault.get_or_insert(error.into());
+            }
+        }
+        self
+    }
+
+    /// Where the contents of secrets come from.
+    pub fn secrets(mut self, source: impl SecretSource) -> Self {
+        self.secrets = Some(Arc::new(source));
+        self
+    }
+
+    /// Starts the engine on the current tokio runtime, and takes up every unfinished group of the
+    /// store. Not cancel safe.
+    ///
+    /// # Errors
+    /// Refuses wrong names and a missing store; fails when the store does.
+    pub async fn start(self) -> Result<Engine, StartError> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        let store = self.store.ok_or(StartError::NoStore)?;
+        let seats: BTreeMap<_, _> = self
+            .executors
+            .into_iter()
+            .map(|(name, executor)| {
+                let traits = executor.traits();
+                (name, Seat { executor, traits })
+            })
+            .collect();
+        let slots =
+            |name: &ExecutorName, seat: &Seat| self.limits.get(name).copied().or(seat.traits.slots);
+        let capacity = Capacity {
+            executors: seats.iter().map(|(name, it)| (name.clone(), slots(name, it))).collect(),
+            pools: self.pools.into_iter().collect(),
+        };
+        #[expect(clippy::disallowed_methods, reason = "the engine's door: one id per life")]
+        let node = NodeId(Uuid::now_v7());
+        let (sender, inbox) = mpsc::channel(INBOX);
+        let (clock, hub, waiters) = (Clock::start(), Hub::new(), Arc::new(DashMap::new()));
+        let listener = Arc::new(Listener::new(sender.clone(), hub.clone(), clock));
+        let executors = seats.keys().cloned().collect();
+        let driver = Driver {
+            machine: Scheduler::new(&capacity),
+            store: Arc::clone(&store),
+            node,
+            clock,
+            seats,
+            secrets: self.secrets,
+            hub: hub.clone(),
+            waiters: Arc::clone(&waiters),
+            listener,
+            inbox,
+            tracker: TaskTracker::new(),
+            turn: crate::driver::Turn::default(),
+            attempts: HashMap::new(),
+            artifacts: HashMap::new(),
+            inline: None,
+            ending: Default::default(),
+        };
+        let failure = Arc::new(OnceLock::new());
+        let driver = spawn(driver, Arc::clone(&failure));
+        let engine = Engine(Arc::new(Inner {
+            ids: Ids::new(Arc::clone(&store)),
+            store,
+            node,
+            clock,
+            executors,
+            prepared: DashMap::new(),
+            sender,
+            hub,
+            waiters,
+            driver,
+            failure,
+            shutdown: Mutex::new(None),
+        }));
+        engine.resume().await?;
+        Ok(engine)
+    }
+}
+
+/// Lets the loop run in a task of its own, which the engine ends when it is dropped.
+fn spawn(driver: Driver, failure: Arc<OnceLock<String>>) -> tokio::task::AbortHandle {
+    let tracker = TaskTracker::new();
+    let running = tracker.spawn(async move {
+        if let Err(error) = driver.run().await {
+            tracing::error!(%error, "the engine ends, since its store broke");
+            let _ = failure.set(error.to_string());
+        }
+    });
+    running.abort_handle()
+}

@@ -1,0 +1,96 @@
+//! Documents, typed.
+
+use std::sync::Arc;
+
+use jobwright_core::{
+    Change, Commit, CommitError, Deployment, Document, EnvironmentParameter, GroupSummary, Key,
+    Query, Refusal, Release, Revision, Run, StoreError,
+};
+
+use super::Engine;
+
+/// A kind of document.
+pub(super) trait Filed: Sized {
+    fn from_document(document: Document) -> Option<Self>;
+}
+
+macro_rules! filed {
+    ($($name:ident in $kind:ident,)+) => {$(
+        impl Filed for $name {
+            fn from_document(document: Document) -> Option<Self> {
+                match document {
+                    Document::$kind(it) => Some(it),
+                    _ => None,
+                }
+            }
+        }
+    )+};
+}
+
+filed! {
+    Deployment in Deployment,
+    Release in Release,
+    Run in Run,
+    GroupSummary in Group,
+    EnvironmentParameter in Environment,
+}
+
+/// Why a document was not written.
+#[derive(Debug)]
+pub(super) enum WriteError {
+    /// Somebody else wrote it meanwhile.
+    Changed,
+    /// Another one has its name.
+    Taken(i64),
+    Store(StoreError),
+}
+
+impl Engine {
+    pub(super) async fn find<T: Filed>(
+        &self,
+        key: impl Into<Key>,
+    ) -> Result<Option<(T, Revision)>, StoreError> {
+        let stored = self.0.store.find(key.into()).await?;
+        Ok(stored.and_then(|it| Some((T::from_document(it.document)?, it.revision))))
+    }
+
+    /// Lists documents, page after page, up to the query's limit.
+    pub(super) async fn list<T: Filed>(&self, query: Query) -> Result<Vec<T>, StoreError> {
+        let stored = self.0.store.list(query).await?;
+        Ok(stored.into_iter().filter_map(|it| T::from_document(it.document)).collect())
+    }
+
+    /// Lists all documents that the query means, whatever its limit.
+    pub(super) async fn list_all<T: Filed>(&self, mut query: Query) -> Result<Vec<T>, StoreError> {
+        let mut all = Vec::new();
+        loop {
+            let page = self.0.store.list(query.clone()).await?;
+            let is_last = page.len() < query.limit as usize;
+            query.after = page.last().map(|it| it.document.key().id);
+            all.extend(page.into_iter().filter_map(|it| T::from_document(it.document)));
+            if is_last {
+                return Ok(all);
+            }
+        }
+    }
+
+    pub(super) async fn write(
+        &self,
+        catalog: Vec<Change>,
+        contents: Vec<Arc<[u8]>>,
+    ) -> Result<(), WriteError> {
+        let commit = Commit { catalog, contents, ..Commit::default() };
+        match self.0.store.commit(Arc::new(commit)).await {
+            Ok(()) => Ok(()),
+            Err(CommitError::Refused(refusals)) => Err(match refusals.into_iter().next() {
+                Some(Refusal::Taken { existing, .. }) => WriteError::Taken(existing),
+                Some(_) | None => WriteError::Changed,
+            }),
+            Err(CommitError::Store(error)) => Err(WriteError::Store(error)),
+            Err(error) => Err(WriteError::Store(StoreError::Broken {
+                reason: error.to_string(),
+                source: None,
+            })),
+        }
+    }
+}

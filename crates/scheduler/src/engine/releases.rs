@@ -1,0 +1,245 @@
+//! Releases: imported, activated, rolled back, deleted.
+
+use std::sync::Arc;
+
+use jobwright_core::parameter::Values;
+use jobwright_core::rule::{RuleChanges, RuleError};
+use jobwright_core::{
+    Bundle, Change, Deployment, DeploymentId, Document, GroupSummary, Kind, Package, PackageFaults,
+    Query, Release, ReleaseId, RunId, StoreError,
+};
+use thiserror::Error;
+
+use super::Engine;
+use super::catalog::WriteError;
+use super::deployments::DeploymentError;
+
+/// Why a package was not imported. Nothing was stored.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// There is no such deployment.
+    #[error("deployment {0} does not exist")]
+    NoDeployment(DeploymentId),
+    /// The package is wrong, before or after the import rules were applied.
+    #[error("the package is wrong")]
+    Package(#[from] PackageFaults),
+    /// The import rules cannot be applied.
+    #[error("the import rules cannot be applied")]
+    Rules(#[from] RuleError),
+    /// An artifact has no content.
+    #[error("artifact `{0}` has no content in the bundle")]
+    NoContent(String),
+    /// The deployment is being changed by others.
+    #[error("deployment {0} is being changed by others: try again")]
+    Changed(DeploymentId),
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+}
+
+/// Why a release cannot be activated, deactivated or deleted. Nothing was done.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ReleaseError {
+    /// There is no such release.
+    #[error("release {0} does not exist")]
+    NotFound(ReleaseId),
+    /// A run of it is live.
+    #[error(
+        "release {release} is used by run {run}, which has not ended: wait for it or cancel it"
+    )]
+    InUse {
+        /// The release.
+        release: ReleaseId,
+        /// The run.
+        run: RunId,
+    },
+    /// Its deployment cannot be changed.
+    #[error(transparent)]
+    Deployment(#[from] DeploymentError),
+    /// Somebody else changed the release or its deployment meanwhile.
+    #[error("release {0} is being changed by others: try again")]
+    Changed(ReleaseId),
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+}
+
+/// What an import would store.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ImportPreview {
+    /// The package after the import rules.
+    pub package: Package,
+    /// What each rule changed.
+    pub changes: RuleChanges,
+}
+
+impl Engine {
+    /// Says what importing the package would do, and stores nothing.
+    ///
+    /// # Errors
+    /// What [`Engine::import`] would refuse, for the same reasons.
+    pub async fn dry_run_import(
+        &self,
+        deployment: DeploymentId,
+        bundle: &Bundle,
+    ) -> Result<ImportPreview, ImportError> {
+        let (deployment, _) = self.for_import(deployment).await?;
+        preview(&deployment, bundle)
+    }
+
+    /// Imports a package as a new release of a deployment, and makes it the active one. The
+    /// deployment's import rules are applied now and never again; `values` are frozen with the
+    /// release. Runs that go on are not affected.
+    ///
+    /// # Errors
+    /// There is no such deployment, the package or the rules are wrong, or the store fails.
+    pub async fn import(
+        &self,
+        deployment: DeploymentId,
+        bundle: &Bundle,
+        values: Values,
+    ) -> Result<Release, ImportError> {
+        let id = self.0.ids.take(Kind::Release, 1).await?;
+        let id = super::run::id(ReleaseId::new(id))?;
+        // Another import, or an activation, may come between: then the rules may be others.
+        for _ in 0..8 {
+            let (mut owner, revision) = self.for_import(deployment).await?;
+            let ImportPreview { package, changes } = preview(&owner, bundle)?;
+            let now = self.0.clock.now();
+            let canonical = package.canonical();
+            let release = Release {
+                id,
+                deployment,
+                package: jobwright_core::Digest::of(&canonical),
+                package_name: package.name.clone(),
+                primary: package.primary.clone(),
+                values: values.clone(),
+                changes,
+                created_at: now,
+                updated_at: now,
+            };
+            owner.active = Some(id);
+            owner.updated_at = now;
+            let mut contents: Vec<Arc<[u8]>> = bundle.contents.values().cloned().collect();
+            contents.push(canonical.into());
+            let catalog = vec![
+                Change::insert(Document::Release(release.clone())),
+                Change::update(Document::Deployment(owner), revision),
+            ];
+            match self.write(catalog, contents).await {
+                Ok(()) => return Ok(release),
+                Err(WriteError::Changed | WriteError::Taken(_)) => {}
+                Err(WriteError::Store(error)) => return Err(error.into()),
+            }
+        }
+        Err(ImportError::Changed(deployment))
+    }
+
+    async fn for_import(
+        &self,
+        deployment: DeploymentId,
+    ) -> Result<(Deployment, jobwright_core::Revision), ImportError> {
+        let found = self.find::<Deployment>(deployment).await?;
+        found.ok_or(ImportError::NoDeployment(deployment))
+    }
+
+    /// Finds a release.
+    ///
+    /// # Errors
+    /// There is none, or the store fails.
+    pub async fn release(&self, id: ReleaseId) -> Result<Release, ReleaseError> {
+        let found = self.find::<Release>(id).await?;
+        found.map(|(release, _)| release).ok_or(ReleaseError::NotFound(id))
+    }
+
+    /// Lists the releases of a deployment, in the order of their import.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn releases(&self, deployment: DeploymentId) -> Result<Vec<Release>, StoreError> {
+        self.list_all(Query::all(Kind::Release).parent(deployment.get())).await
+    }
+
+    /// Reads the package of a release.
+    ///
+    /// # Errors
+    /// There is no such release, its package cannot be read, or the store fails.
+    pub async fn package(&self, id: ReleaseId) -> Result<Package, super::PrepareError> {
+        let found = self.find::<Release>(id).await?;
+        let (release, _) = found.ok_or(super::PrepareError::NoSuchRelease(id))?;
+        let prepared = self.prepared(release.package).await;
+        let prepared = prepared
+            .map_err(|source| super::PrepareError::Package { release: release.id, source })?;
+        Ok(prepared.template.package.clone())
+    }
+
+    /// Makes a release the active one of its deployment; the one that was active is it no more.
+    /// Activating an older release rolls back. Runs that go on are not affected.
+    ///
+    /// # Errors
+    /// There is no such release, or the store fails.
+    pub async fn activate(&self, id: ReleaseId) -> Result<Deployment, ReleaseError> {
+        let release = self.release(id).await?;
+        Ok(self.set_active(release.deployment, Some(id)).await?)
+    }
+
+    /// Leaves the deployment of a release without an active one, if this is it.
+    ///
+    /// # Errors
+    /// There is no such release, or the store fails.
+    pub async fn deactivate(&self, id: ReleaseId) -> Result<Deployment, ReleaseError> {
+        let release = self.release(id).await?;
+        let update = |it: &mut Deployment| {
+            if it.active == Some(id) {
+                it.active = None;
+            }
+        };
+        Ok(self.update_deployment(release.deployment, update).await?)
+    }
+
+    /// Deletes a release; its deployment has no active release then, if this was it.
+    ///
+    /// # Errors
+    /// There is no such release, a live run uses it, or the store fails.
+    pub async fn delete_release(&self, id: ReleaseId) -> Result<(), ReleaseError> {
+        let found = self.find::<Release>(id).await?;
+        let (release, revision) = found.ok_or(ReleaseError::NotFound(id))?;
+        let live = Query { live: true, ..Query::all(Kind::Group) };
+        let groups = self.list_all::<GroupSummary>(live).await?;
+        if let Some(group) = groups.iter().find(|group| group.release == id) {
+            return Err(ReleaseError::InUse { release: id, run: group.run });
+        }
+        let mut catalog = vec![Change::remove(id.into(), revision)];
+        if let Some((mut owner, revision)) = self.find::<Deployment>(release.deployment).await? {
+            if owner.active == Some(id) {
+                owner.active = None;
+            }
+            // Written even where nothing changes: a run that is being accepted read this revision.
+            catalog.push(Change::update(Document::Deployment(owner), revision));
+        }
+        match self.write(catalog, Vec::new()).await {
+            Ok(()) => Ok(()),
+            Err(WriteError::Changed | WriteError::Taken(_)) => Err(ReleaseError::Changed(id)),
+            Err(WriteError::Store(error)) => Err(error.into()),
+        }
+    }
+}
+
+fn preview(deployment: &Deployment, bundle: &Bundle) -> Result<ImportPreview, ImportError> {
+    bundle.package.check()?;
+    let missing =
+        |artifact: &&jobwright_core::Artifact| !bundle.contents.contains_key(&artifact.digest);
+    if let Some(artifact) = bundle.package.artifacts.iter().find(missing) {
+        return Err(ImportError::NoContent(artifact.path.clone()));
+    }
+    let (package, changes) = jobwright_core::rule::apply(
+        &bundle.package,
+        &deployment.object_rules,
+        &deployment.value_rules,
+    )?;
+    package.check()?;
+    Ok(ImportPreview { package, changes })
+}

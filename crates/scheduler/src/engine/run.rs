@@ -1,0 +1,369 @@
+//! Running a deployment.
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use jobwright_core::parameter::Values;
+use jobwright_core::{
+    Change, DeploymentId, Digest, Document, GroupId, JobId, Kind, NameError, OutputName,
+    OutputTrigger, ParameterName, Plan, Query, Run, RunContext, RunGroup, RunId, StoreError,
+    Timestamp,
+};
+use thiserror::Error;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::prepare::{Draft, Explanation, PrepareError};
+use super::{Ended, Engine};
+use crate::driver::{Message, Submission, SubmitError};
+use crate::expand::Selection;
+
+/// The longest idempotency key, in bytes.
+const MAX_KEY: usize = 255;
+
+/// A run that has not been asked for yet. Awaiting it asks for it.
+#[must_use = "a request does nothing until it is awaited"]
+#[derive(Clone)]
+pub struct RunRequest {
+    engine: Engine,
+    deployment: DeploymentId,
+    values: Values,
+    fault: Option<NameError>,
+    selection: Selection,
+    reference_date: Option<Timestamp>,
+    key: Option<String>,
+}
+
+/// A run that was accepted: it is durable, and goes on whether or not anybody holds this.
+#[derive(Clone)]
+pub struct RunHandle {
+    pub(super) engine: Engine,
+    run: Arc<Run>,
+    replayed: bool,
+}
+
+/// Why a run was not accepted. Nothing of it exists.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The deployment cannot run like this.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// A parameter has an impossible name.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The deployment is running and its policy is to skip.
+    #[error("the deployment is running already, as run {0}, and its run policy is `skip`")]
+    Running(RunId),
+    /// The key was used for another request.
+    #[error(
+        "idempotency key `{key}` belongs to run {run}, which was another request: use a new key"
+    )]
+    KeyReused {
+        /// The key.
+        key: String,
+        /// The run that has it.
+        run: RunId,
+    },
+    /// The key is empty or too long.
+    #[error("an idempotency key has 1 to {MAX_KEY} bytes, this one has {0}")]
+    Key(usize),
+    /// Too many requests wait: try again later.
+    #[error("the engine has more to do than it can take: try again later")]
+    Overloaded,
+    /// The release or deployment changed meanwhile: ask again.
+    #[error("the deployment changed while the run was prepared: ask again")]
+    Changed,
+    /// The engine is shutting down.
+    #[error("the engine is shutting down")]
+    ShuttingDown,
+    /// The engine has ended.
+    #[error(transparent)]
+    Ended(#[from] Ended),
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+}
+
+impl Engine {
+    /// Prepares a run of the active release of a deployment: its manual outputs, now.
+    pub fn run(&self, deployment: DeploymentId) -> RunRequest {
+        RunRequest {
+            engine: self.clone(),
+            deployment,
+            values: Values::new(),
+            fault: None,
+            selection: Selection::Trigger(OutputTrigger::Manual),
+            reference_date: None,
+            key: None,
+        }
+    }
+
+    /// Finds a run.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn find_run(&self, run: RunId) -> Result<Option<RunHandle>, StoreError> {
+        let found = self.find::<Run>(run).await?;
+        Ok(found.map(|(run, _)| self.handle(run, false)))
+    }
+
+    /// Lists the runs of a deployment, the newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn runs(&self, deployment: DeploymentId, limit: u32) -> Result<Vec<Run>, StoreError> {
+        let query = Query { descending: true, limit, ..Query::all(Kind::Run) };
+        self.list(query.parent(deployment.get())).await
+    }
+
+    fn handle(&self, run: Run, replayed: bool) -> RunHandle {
+        RunHandle { engine: self.clone(), run: Arc::new(run), replayed }
+    }
+}
+
+impl RunRequest {
+    /// Gives a parameter its value for this run: a JSON scalar, or a string for any type.
+    pub fn parameter(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        match ParameterName::new(name) {
+            Ok(name) => {
+                self.values.insert(name, value.into());
+            }
+            Err(error) => {
+                self.fault.get_or_insert(error);
+            }
+        }
+        self
+    }
+
+    /// Gives parameters their values for this run.
+    pub fn parameters(mut self, values: Values) -> Self {
+        self.values.extend(values);
+        self
+    }
+
+    /// Says what "now" means for date parameters; the present where nothing is said.
+    pub fn reference_date(mut self, at: Timestamp) -> Self {
+        self.reference_date = Some(at);
+        self
+    }
+
+    /// Produces other outputs than the manual ones.
+    pub fn select(mut self, selection: Selection) -> Self {
+        self.selection = selection;
+        self
+    }
+
+    /// Produces just these outputs of the primary flows.
+    pub fn outputs(self, outputs: impl IntoIterator<Item = OutputName>) -> Self {
+        let outputs = outputs.into_iter().collect();
+        self.select(Selection::Outputs(outputs))
+    }
+
+    /// Makes asking twice the same as asking once: the same key for the same request gives the
+    /// same run, also after a restart, for as long as the run is kept.
+    pub fn idempotency_key(mut self, key: &str) -> Self {
+        self.key = Some(key.to_owned());
+        self
+    }
+
+    /// Says what the run would start, and starts nothing.
+    ///
+    /// # Errors
+    /// What awaiting the request would refuse, for the same reasons.
+    pub async fn explain(self) -> Result<Explanation, RunError> {
+        let draft = self.draft().await?;
+        Ok(Explanation {
+            deployment: draft.deployment.id,
+            release: draft.release.id,
+            parameters: draft.parameters,
+            groups: draft.groups,
+        })
+    }
+
+    async fn draft(&self) -> Result<Draft, RunError> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone().into());
+        }
+        let reference_date = self.reference_date.unwrap_or_else(|| self.engine.0.clock.now());
+        let draft =
+            self.engine.draft(self.deployment, &self.selection, &self.values, reference_date);
+        Ok(draft.await?)
+    }
+
+    async fn start(self) -> Result<RunHandle, RunError> {
+        if let Some(known) = self.known().await? {
+            return Ok(known);
+        }
+        let draft = self.draft().await?;
+        let submitted = self.submit(&draft).await?;
+        let (run, answer) = submitted;
+        match answer.await {
+            Ok(Ok(())) => Ok(self.engine.handle(run, false)),
+            Ok(Err(SubmitError::Running(running))) => Err(RunError::Running(running)),
+            Ok(Err(SubmitError::Changed)) => Err(RunError::Changed),
+            Ok(Err(SubmitError::ShuttingDown)) => Err(RunError::ShuttingDown),
+            Ok(Err(SubmitError::Taken { .. })) => self.known().await?.ok_or(RunError::Changed),
+            Err(_) => Err(self.engine.ended().into()),
+        }
+    }
+
+    /// The run that the same request under the same key led to.
+    async fn known(&self) -> Result<Option<RunHandle>, RunError> {
+        let Some(key) = &self.key else { return Ok(None) };
+        if key.is_empty() || key.len() > MAX_KEY {
+            return Err(RunError::Key(key.len()));
+        }
+        let query = Query::all(Kind::Run).parent(self.deployment.get()).unique(key);
+        let Some(run) = self.engine.list::<Run>(query).await?.pop() else { return Ok(None) };
+        if run.request == self.digest() {
+            Ok(Some(self.engine.handle(run, true)))
+        } else {
+            Err(RunError::KeyReused { key: key.clone(), run: run.id })
+        }
+    }
+
+    /// The hash of everything that was asked for.
+    fn digest(&self) -> Digest {
+        let selection = match &self.selection {
+            Selection::Trigger(trigger) => serde_json::json!(trigger),
+            Selection::Outputs(names) => serde_json::json!(names),
+        };
+        let request = serde_json::json!([self.values, selection, self.reference_date]);
+        Digest::of(request.to_string().as_bytes())
+    }
+
+    async fn submit(
+        &self,
+        draft: &Draft,
+    ) -> Result<(Run, oneshot::Receiver<Result<(), SubmitError>>), RunError> {
+        let ids = &self.engine.0.ids;
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let jobs = count(draft.groups.iter().map(|group| group.jobs.len()).sum());
+        let run = id(RunId::new(ids.take(Kind::Run, 1).await?))?;
+        let first_group = ids.take(Kind::Group, count(draft.groups.len())).await?;
+        let mut next_job = ids.take(Kind::Job, jobs).await?;
+        let context = self.context(draft, run);
+        let mut groups = Vec::with_capacity(draft.groups.len());
+        let mut listed = Vec::with_capacity(draft.groups.len());
+        for (at, group) in draft.groups.iter().enumerate() {
+            let group_id = id(GroupId::new(first_group + i64::from(count(at))))?;
+            let first_job = id(JobId::new(next_job))?;
+            let jobs = count(group.jobs.len());
+            next_job += i64::from(jobs);
+            let outputs = group.outputs.clone();
+            listed.push(RunGroup { id: group_id, outputs: outputs.clone(), first_job, jobs });
+            let plan = Plan {
+                run: Arc::clone(&context),
+                first_job,
+                outputs,
+                on_failure: group.on_failure,
+                jobs: group.jobs.clone(),
+            };
+            groups.push((group_id, Arc::new(plan)));
+        }
+        let run = self.document(draft, &context, listed);
+        let (answer, answered) = oneshot::channel();
+        let submission = Submission {
+            deployment: draft.deployment.id,
+            run: run.id,
+            groups,
+            changes: vec![Change::insert(Document::Run(run.clone()))],
+            artifacts: draft.prepared.artifacts.clone(),
+            answer,
+        };
+        let sent = self.engine.0.sender.try_send(Message::Submit(submission));
+        match sent {
+            Ok(()) => Ok((run, answered)),
+            Err(tokio::sync::mpsc::error::TrySendError::Full(_)) => Err(RunError::Overloaded),
+            Err(tokio::sync::mpsc::error::TrySendError::Closed(_)) => {
+                Err(self.engine.ended().into())
+            }
+        }
+    }
+
+    fn context(&self, draft: &Draft, run: RunId) -> Arc<RunContext> {
+        #[expect(clippy::disallowed_methods, reason = "the engine's door: one session per run")]
+        let session = Uuid::now_v7();
+        Arc::new(RunContext {
+            run,
+            session,
+            deployment: draft.deployment.id,
+            release: draft.release.id,
+            package: draft.release.package,
+            trigger: self.trigger(),
+            policy: draft.deployment.run_policy,
+            deployment_limit: draft.deployment.limit,
+            parameters: draft.parameters.clone(),
+        })
+    }
+
+    fn document(&self, draft: &Draft, context: &RunContext, groups: Vec<RunGroup>) -> Run {
+        Run {
+            id: context.run,
+            session: context.session,
+            deployment: context.deployment,
+            release: context.release,
+            groups,
+            idempotency_key: self.key.clone(),
+            request: self.digest(),
+            overrides: self.values.clone(),
+            trigger: context.trigger,
+            reference_date: draft.parameters.reference_date,
+            parameters: draft.parameters.digest,
+            created_at: self.engine.0.clock.now(),
+        }
+    }
+
+    fn trigger(&self) -> OutputTrigger {
+        match &self.selection {
+            Selection::Trigger(trigger) => *trigger,
+            Selection::Outputs(_) => OutputTrigger::Manual,
+        }
+    }
+}
+
+/// A store that gives ids out of bounds is broken.
+pub(super) fn id<T>(id: Result<T, jobwright_core::IdError>) -> Result<T, StoreError> {
+    id.map_err(|error| StoreError::Broken {
+        reason: "it gave an id out of bounds".to_owned(),
+        source: Some(Box::new(error)),
+    })
+}
+
+impl IntoFuture for RunRequest {
+    type Output = Result<RunHandle, RunError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    /// Asks for the run, and returns when it is durable. Dropping the future leaves open whether
+    /// the run was accepted; an idempotency key makes asking again safe.
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.start())
+    }
+}
+
+impl RunHandle {
+    /// Returns the run's id.
+    #[must_use]
+    pub fn id(&self) -> RunId {
+        self.run.id
+    }
+
+    /// Returns the run as it is kept.
+    #[must_use]
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// Returns the ids of the run's job groups, in the order of their outputs.
+    pub fn groups(&self) -> impl Iterator<Item = GroupId> {
+        self.run.groups.iter().map(|group| group.id)
+    }
+
+    /// Tells whether an earlier request under the same key led to this run.
+    #[must_use]
+    pub fn replayed(&self) -> bool {
+        self.replayed
+    }
+}

@@ -1,0 +1,79 @@
+//! A package made ready for expansion: steps numbered over all flows, needs as numbers, and
+//! everything that does not differ between runs shared. Made once per release.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jobwright_core::reference;
+use jobwright_core::{FlowName, Package, Policy, StepName, StepRef, Trigger};
+
+/// A package made ready for expansion.
+#[derive(Debug)]
+pub(crate) struct Template {
+    pub(crate) package: Package,
+    /// All steps, flow by flow in declared order.
+    pub(crate) steps: Vec<TemplateStep>,
+    /// Where each flow's steps begin.
+    starts: Vec<usize>,
+}
+
+/// A step with what its jobs share.
+#[derive(Debug)]
+pub(crate) struct TemplateStep {
+    pub(crate) flow: usize,
+    /// Its place in its flow.
+    pub(crate) at: usize,
+    pub(crate) needs: Vec<(usize, Trigger)>,
+    pub(crate) payload: Arc<serde_json::Value>,
+    pub(crate) has_references: bool,
+    pub(crate) policy: Arc<Policy>,
+}
+
+impl Template {
+    /// Prepares a package that was checked when it was imported; what dangles all the same is
+    /// left out.
+    pub(crate) fn new(package: Package) -> Self {
+        let mut starts = Vec::with_capacity(package.flows.len());
+        let mut numbers: BTreeMap<(&FlowName, &StepName), usize> = BTreeMap::new();
+        let mut total = 0;
+        for flow in &package.flows {
+            starts.push(total);
+            for (at, step) in flow.steps.iter().enumerate() {
+                numbers.insert((&flow.name, &step.name), total + at);
+            }
+            total += flow.steps.len();
+        }
+        let mut steps = Vec::with_capacity(total);
+        for (flow_at, flow) in package.flows.iter().enumerate() {
+            for (at, step) in flow.steps.iter().enumerate() {
+                let number = |on: &StepRef| {
+                    let flow = on.flow.as_ref().unwrap_or(&flow.name);
+                    numbers.get(&(flow, &on.step)).copied()
+                };
+                let needs =
+                    step.needs.iter().filter_map(|need| Some((number(&need.on)?, need.when)));
+                steps.push(TemplateStep {
+                    flow: flow_at,
+                    at,
+                    needs: needs.collect(),
+                    payload: Arc::new(step.payload.clone()),
+                    has_references: reference::has_references(&step.payload),
+                    policy: Arc::new(step.policy.clone()),
+                });
+            }
+        }
+        Self { package, steps, starts }
+    }
+
+    /// The number of a step of a flow.
+    pub(crate) fn number(&self, flow: usize, step: &StepName) -> Option<usize> {
+        let at = self.package.flows[flow].steps.iter().position(|it| it.name == *step)?;
+        Some(self.starts[flow] + at)
+    }
+
+    /// The step as declared.
+    pub(crate) fn declared(&self, step: usize) -> &jobwright_core::Step {
+        let it = &self.steps[step];
+        &self.package.flows[it.flow].steps[it.at]
+    }
+}
