@@ -35,7 +35,7 @@ pub use environment::EnvironmentError;
 pub use group::{AttemptView, GroupView, HistoryEntry, JobView, ReadError};
 pub use prepare::{Explanation, GroupPreview, PackageError, PrepareError};
 pub use releases::{ImportError, ImportPreview, ReleaseError};
-pub use run::{RunError, RunHandle, RunRequest};
+pub use run::{PreparedRun, RunError, RunHandle, RunRequest};
 pub use wait::{RunOutcome, WaitError};
 
 use ids::Ids;

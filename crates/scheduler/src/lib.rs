@@ -30,6 +30,7 @@ pub use engine::ImportPreview;
 pub use engine::JobView;
 pub use engine::PackageError;
 pub use engine::PrepareError;
+pub use engine::PreparedRun;
 pub use engine::ReadError;
 pub use engine::ReleaseError;
 pub use engine::RunError;

@@ -14,7 +14,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::prepare::{Draft, Explanation, PrepareError};
+use super::prepare::{Draft, Explanation, GroupPreview, PrepareError};
 use super::{Ended, Engine};
 use crate::driver::{Message, Submission, SubmitError};
 use crate::expand::Selection;
@@ -41,6 +41,32 @@ pub struct RunHandle {
     pub(super) engine: Engine,
     run: Arc<Run>,
     replayed: bool,
+}
+
+/// A run that is resolved and expanded and has not begun.
+#[must_use = "a prepared run does nothing until `start`"]
+pub struct PreparedRun {
+    request: RunRequest,
+    draft: Draft,
+}
+
+impl PreparedRun {
+    /// Returns the job groups that will start.
+    #[must_use]
+    pub fn groups(&self) -> &[GroupPreview] {
+        &self.draft.groups
+    }
+
+    /// Starts just what was prepared, even if the deployment changed meanwhile.
+    ///
+    /// # Errors
+    /// As for awaiting a [`RunRequest`], but for what was prepared.
+    pub async fn start(self) -> Result<RunHandle, RunError> {
+        if let Some(known) = self.request.known().await? {
+            return Ok(known);
+        }
+        self.request.start_draft(self.draft).await
+    }
 }
 
 /// Why a run was not accepted. Nothing of it exists.
@@ -182,6 +208,16 @@ impl RunRequest {
         })
     }
 
+    /// Resolves and expands everything, and starts nothing yet: for those who want to look first,
+    /// or to know beforehand that it can start.
+    ///
+    /// # Errors
+    /// What awaiting the request would refuse, for the same reasons.
+    pub async fn prepare(self) -> Result<PreparedRun, RunError> {
+        let draft = self.draft().await?;
+        Ok(PreparedRun { request: self, draft })
+    }
+
     async fn draft(&self) -> Result<Draft, RunError> {
         if let Some(fault) = &self.fault {
             return Err(fault.clone().into());
@@ -197,8 +233,11 @@ impl RunRequest {
             return Ok(known);
         }
         let draft = self.draft().await?;
-        let submitted = self.submit(&draft).await?;
-        let (run, answer) = submitted;
+        self.start_draft(draft).await
+    }
+
+    async fn start_draft(&self, draft: Draft) -> Result<RunHandle, RunError> {
+        let (run, answer) = self.submit(draft).await?;
         match answer.await {
             Ok(Ok(())) => Ok(self.engine.handle(run, false)),
             Ok(Err(SubmitError::Running(running))) => Err(RunError::Running(running)),
@@ -236,7 +275,7 @@ impl RunRequest {
 
     async fn submit(
         &self,
-        draft: &Draft,
+        draft: Draft,
     ) -> Result<(Run, oneshot::Receiver<Result<(), SubmitError>>), RunError> {
         let ids = &self.engine.0.ids;
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
@@ -244,29 +283,24 @@ impl RunRequest {
         let run = id(RunId::new(ids.take(Kind::Run, 1).await?))?;
         let first_group = ids.take(Kind::Group, count(draft.groups.len())).await?;
         let mut next_job = ids.take(Kind::Job, jobs).await?;
-        let context = self.context(draft, run);
+        let context = self.context(&draft, run);
         let mut groups = Vec::with_capacity(draft.groups.len());
         let mut listed = Vec::with_capacity(draft.groups.len());
-        for (at, group) in draft.groups.iter().enumerate() {
-            let group_id = id(GroupId::new(first_group + i64::from(count(at))))?;
+        for (group, at) in draft.groups.into_iter().zip(first_group..) {
+            let group_id = id(GroupId::new(at))?;
             let first_job = id(JobId::new(next_job))?;
             let jobs = count(group.jobs.len());
             next_job += i64::from(jobs);
-            let outputs = group.outputs.clone();
+            let GroupPreview { outputs, on_failure, jobs: planned } = group;
             listed.push(RunGroup { id: group_id, outputs: outputs.clone(), first_job, jobs });
-            let plan = Plan {
-                run: Arc::clone(&context),
-                first_job,
-                outputs,
-                on_failure: group.on_failure,
-                jobs: group.jobs.clone(),
-            };
+            let run = Arc::clone(&context);
+            let plan = Plan { run, first_job, outputs, on_failure, jobs: planned };
             groups.push((group_id, Arc::new(plan)));
         }
-        let run = self.document(draft, &context, listed);
+        let run = self.document(&context, listed);
         let (answer, answered) = oneshot::channel();
         let submission = Submission {
-            deployment: draft.deployment.id,
+            deployment: context.deployment,
             run: run.id,
             groups,
             changes: vec![Change::insert(Document::Run(run.clone()))],
@@ -299,7 +333,7 @@ impl RunRequest {
         })
     }
 
-    fn document(&self, draft: &Draft, context: &RunContext, groups: Vec<RunGroup>) -> Run {
+    fn document(&self, context: &RunContext, groups: Vec<RunGroup>) -> Run {
         Run {
             id: context.run,
             session: context.session,
@@ -310,8 +344,8 @@ impl RunRequest {
             request: self.digest(),
             overrides: self.values.clone(),
             trigger: context.trigger,
-            reference_date: draft.parameters.reference_date,
-            parameters: draft.parameters.digest,
+            reference_date: context.parameters.reference_date,
+            parameters: context.parameters.digest,
             created_at: self.engine.0.clock.now(),
         }
     }
