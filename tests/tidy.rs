@@ -63,6 +63,8 @@ fn each_rule_finds_its_breach() {
     let long = format!("//! L.\n{}\n", "x".repeat(101));
     check(driver, &long, &["2 width"]);
     check(driver, &format!("//! L.\n// https://{}\n", "x".repeat(101)), &[]);
+    check(driver, &format!("//! L.\n    #[error(\"{}\")]\n", "x".repeat(101)), &[]);
+    check(driver, &format!("//! L.\nlet a = \"\n{}\";\n", "x".repeat(101)), &[]);
     check(driver, &format!("//! L.\n{}", "a();\n".repeat(600)), &["601 size"]);
     let tested = format!("//! L.\n#[cfg(test)]\nmod tests {{\n{}}}\n", "a();\n".repeat(900));
     check(driver, &tested, &[]);

@@ -9,7 +9,7 @@ pub(crate) struct File {
     pub(crate) path: String,
     /// Its lines as they are.
     pub(crate) lines: Vec<String>,
-    /// Its lines with comments and the contents of literals blanked out; empty where it is no Rust.
+    /// Its lines with comments and literals blanked out; empty where it is no Rust.
     pub(crate) code: Vec<String>,
     /// The number of lines before the tests at its end.
     pub(crate) before_tests: usize,
@@ -111,7 +111,15 @@ fn is_foreign(root: &Path, folder: &Path) -> bool {
         || folder.file_name().is_some_and(|name| name == "target")
 }
 
-/// Replaces comments and the contents of literals by spaces; lines stay where they are.
+/// What stands in the place of a literal's characters.
+const LITERAL: char = '·';
+
+/// Counts the characters of a line of code that belong to a literal.
+pub(crate) fn literal_width(code: &str) -> usize {
+    code.chars().filter(|&c| c == LITERAL).count()
+}
+
+/// Replaces comments by spaces and literals by dots; lines stay where they are.
 fn blank(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
     let mut out = String::with_capacity(text.len());
@@ -122,7 +130,8 @@ fn blank(text: &str) -> String {
             out.push(chars[at]);
             at += 1;
         } else {
-            out.extend(chars[at..end].iter().map(|&c| if c == '\n' { c } else { ' ' }));
+            let filler = if chars[at] == '/' { ' ' } else { LITERAL };
+            out.extend(chars[at..end].iter().map(|&c| if c == '\n' { c } else { filler }));
             at = end;
         }
     }

@@ -14,5 +14,5 @@ awk -F '\t' '
 ' "$here/items.tsv" > by_item.jsonl
 keep by_item.jsonl
 echo "wrote $(rows by_item.jsonl) items"
-result '{"file":"by_item.jsonl","rows":%d}\n' "$(rows by_item.jsonl)"
 progress 100 finished
+result '{"file":"by_item.jsonl","rows":%d}\n' "$(rows by_item.jsonl)"

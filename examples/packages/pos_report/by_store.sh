@@ -11,5 +11,5 @@ awk -F '\t' '
 ' "$here/stores.tsv" > by_store.csv
 keep by_store.csv
 echo "wrote $(($(rows by_store.csv) - 1)) stores"
-result '{"file":"by_store.csv","rows":%d}\n' $(($(rows by_store.csv) - 1))
 progress 100 finished
+result '{"file":"by_store.csv","rows":%d}\n' $(($(rows by_store.csv) - 1))

@@ -33,5 +33,5 @@ read=$(($(rows sales.csv) - 1))
 kept=$(rows rows.csv)
 rejected=$(($(rows rejected.tsv) - 1))
 echo "read $read rows: kept $kept of region $region up to $day, rejected $rejected"
-result '{"read":%d,"kept":%d,"rejected":%d}\n' "$read" "$kept" "$rejected"
 progress 100 finished
+result '{"read":%d,"kept":%d,"rejected":%d}\n' "$read" "$kept" "$rejected"

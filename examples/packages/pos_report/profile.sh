@@ -33,5 +33,5 @@ awk -F, '
 ' "$here/rows.csv" > profile.json
 keep profile.json
 echo "profiled $(rows "$here/rows.csv") rows"
-cp profile.json "$JOBWRIGHT_OUTPUT"
 progress 100 finished
+mv -f profile.json "$JOBWRIGHT_OUTPUT"

@@ -22,5 +22,5 @@ awk -v run="$JOBWRIGHT_RUN_ID" '
 ' sums > manifest.json
 keep manifest.json "$published"
 echo "published 2 files and their manifest"
-cp manifest.json "$JOBWRIGHT_OUTPUT"
 progress 100 finished
+mv -f manifest.json "$JOBWRIGHT_OUTPUT"

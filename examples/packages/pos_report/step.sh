@@ -21,10 +21,12 @@ progress() {
     echo "::progress $*"
 }
 
-# result FORMAT [VALUE…]: leaves a JSON document for the steps that need this one.
+# result FORMAT [VALUE…]: leaves a JSON document for the steps that need this one. The last thing
+# that a script does, since a result says that the work is done, also to an engine that came later.
 result() {
     # shellcheck disable=SC2059 # the format is a literal of the calling script
-    printf "$@" > "$JOBWRIGHT_OUTPUT"
+    printf "$@" > result.json
+    mv -f result.json "$JOBWRIGHT_OUTPUT"
 }
 
 # rows FILE: counts lines, without the blanks that some `wc` print.

@@ -36,5 +36,5 @@ keep items.tsv
 
 cents=$(awk -F '\t' '{ sum += $4 } END { printf "%.0f\n", sum }' stores.tsv)
 echo "added $total rows up to $(rows stores.tsv) stores and $(rows items.tsv) items"
-result '{"stores":%d,"items":%d,"cents":%d}\n' "$(rows stores.tsv)" "$(rows items.tsv)" "$cents"
 progress 100 finished
+result '{"stores":%d,"items":%d,"cents":%d}\n' "$(rows stores.tsv)" "$(rows items.tsv)" "$cents"
