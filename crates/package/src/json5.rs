@@ -380,10 +380,11 @@ fn number(token: &str) -> Option<Number> {
     if !sane {
         return None;
     }
-    if after.is_none() && exponent.is_none() {
-        if let Some(number) = before.parse().ok().and_then(whole) {
-            return Some(number);
-        }
+    if after.is_none()
+        && exponent.is_none()
+        && let Some(number) = before.parse().ok().and_then(whole)
+    {
+        return Some(number);
     }
     Number::from_f64(token.parse().ok()?)
 }

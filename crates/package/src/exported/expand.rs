@@ -131,7 +131,7 @@ impl<'a> Expansion<'a, '_> {
         let payload = Value::Object(payload);
         let wrangle = self.add(&branch, JobKind::Wrangle, "wrangle", &needs, payload)?;
         self.after(object, &branch, wrangle)?;
-        self.finish(object, branch)
+        self.finish(object, &branch)
     }
 
     fn branch(&mut self, object: &OutputObject<'a>) -> Result<Branch, ExportError> {
@@ -332,7 +332,7 @@ impl<'a> Expansion<'a, '_> {
     }
 
     /// Makes the output: its result is what none of its own steps needs.
-    fn finish(&mut self, object: &OutputObject<'a>, branch: Branch) -> Result<(), ExportError> {
+    fn finish(&mut self, object: &OutputObject<'a>, branch: &Branch) -> Result<(), ExportError> {
         let steps = &self.steps[branch.first..];
         let needed: BTreeSet<&StepName> =
             steps.iter().flat_map(|step| step.needs.iter().map(|need| &need.on.step)).collect();

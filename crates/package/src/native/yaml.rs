@@ -1,6 +1,7 @@
 //! The door to the YAML library: strict, bounded, and with errors that name their place.
 
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
 use serde_saphyr::{MessageFormatter, Spanned, UserMessageFormatter};
 use thiserror::Error;
 
@@ -55,18 +56,48 @@ pub(super) fn read<T: DeserializeOwned>(text: &str, limits: &Limits) -> Result<T
     let read =
         serde_saphyr::with_deserializer_from_str_with_options(text, options(limits), |from| {
             serde_path_to_error::deserialize(from).map_err(|error| {
-                path = error.path().to_string();
+                path = field(error.path());
                 error.into_inner()
             })
         });
     read.map_err(|error| {
         let (line, column) = error.location().map_or((0, 0), |it| (it.line(), it.column()));
         let message = UserMessageFormatter.format_message(error.without_snippet()).into_owned();
-        if path == "." {
-            path.clear();
-        }
         YamlError { line, column, path, message }
     })
+}
+
+/// From here on, the rest of a path says no more.
+const MAX_PATH: usize = 200;
+
+/// Writes a path as people know it: without what the spans of versions, steps and parameters add,
+/// and without keys that could not be read.
+fn field(path: &serde_path_to_error::Path) -> String {
+    let mut written = String::new();
+    let mut keys: Vec<&str> = Vec::new();
+    for segment in path {
+        let key = match segment {
+            Segment::Seq { index } => {
+                written.push_str(&format!("[{index}]"));
+                keys.push("");
+                continue;
+            }
+            Segment::Map { key } => key.as_str(),
+            Segment::Enum { variant } => variant.as_str(),
+            Segment::Unknown => continue,
+        };
+        let is_span = key == "value"
+            && matches!(keys[..], ["jobwright"] | ["flows", _, "steps" | "parameters", _]);
+        keys.push(key);
+        if written.len() > MAX_PATH {
+            return written + "…";
+        }
+        if !is_span {
+            let dot = if written.is_empty() { "" } else { "." };
+            written.push_str(&format!("{dot}{key}"));
+        }
+    }
+    written
 }
 
 fn options(limits: &Limits) -> serde_saphyr::Options {
@@ -77,7 +108,7 @@ fn options(limits: &Limits) -> serde_saphyr::Options {
             flow_nesting_limit: limits.depth,
             max_nodes: limits.values,
             max_events: limits.values.saturating_mul(2),
-            max_documents: 1,
+            max_documents: 16,
             max_anchors: 1_000,
             max_aliases: 1_000,
             max_recorded_anchor_events: 100_000,
