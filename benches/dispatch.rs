@@ -15,9 +15,7 @@ fn many(groups: usize) -> Bundle {
     for group in 0..groups {
         let name = |at: usize| format!("{group}-{at}");
         let need = |at: usize| json!({ "step": name(at) });
-        let step = |at: usize, needs: Vec<serde_json::Value>| {
-            json!({ "name": name(at), "kind": "wrangle", "executor": "mock", "needs": needs })
-        };
+        let step = |at: usize, needs: Vec<serde_json::Value>| json!({ "name": name(at), "kind": "wrangle", "executor": "mock", "needs": needs });
         steps.push(step(0, vec![]));
         steps.extend((1..9).map(|at| step(at, vec![need(0)])));
         steps.push(step(9, (1..9).map(need).collect()));
@@ -56,7 +54,8 @@ async fn engine(bundle: &Bundle, mock: MockExecutor) -> Duration {
 }
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let bundle = many(10_000);
     let jobs = 100_000;
     for _ in 0..7 {
@@ -67,8 +66,17 @@ fn main() {
                 let i = engine(&bundle, MockExecutor::new()).await;
                 let s = engine(&bundle, MockExecutor::new().spawned()).await;
                 let rate = |d: Duration| jobs as f64 / d.as_secs_f64() / 1e6;
-                println!("floor {:.3}M inline {:.3}M ({:.2}) spawned {:.3}M ({:.2})", rate(f), rate(i), rate(i)/rate(f), rate(s), rate(s)/rate(f));
-            }).await.unwrap();
+                println!(
+                    "floor {:.3}M inline {:.3}M ({:.2}) spawned {:.3}M ({:.2})",
+                    rate(f),
+                    rate(i),
+                    rate(i) / rate(f),
+                    rate(s),
+                    rate(s) / rate(f)
+                );
+            })
+            .await
+            .unwrap();
         });
     }
 }
