@@ -8,6 +8,7 @@
 
 mod head;
 mod memory;
+mod sound;
 mod sqlite;
 
 pub mod conformance;

@@ -26,7 +26,7 @@ use self::fault::{Fault, Health};
 use self::open::Setup;
 use self::reader::Readers;
 use self::writer::{Call, Writer};
-use crate::memory::assert_sound;
+use crate::sound::assert_sound;
 
 pub use self::open::OpenError;
 

@@ -1,5 +1,12 @@
-//! Both stores keep the contract.
+//! Both stores keep the contract, and a store that does not is told which sentence it breaks.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jobwright_core::{
+    Commit, CommitError, Digest, Durability, GroupId, Key, Kind, Lease, NodeId, Query, Record, Seq,
+    Store, StoreError, Stored, Timestamp,
+};
 use jobwright_store::{MemoryStore, SqliteOptions, conformance};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -17,4 +24,54 @@ async fn sqlite() {
         async { SqliteOptions::new().written().open(path).unwrap() }
     })
     .await;
+}
+
+/// Makes the rows of a commit durable even where the rest of it is refused.
+struct Torn(MemoryStore);
+
+#[async_trait]
+impl Store for Torn {
+    fn durability(&self) -> Durability {
+        self.0.durability()
+    }
+    async fn allocate(&self, kind: Kind, count: u32) -> Result<i64, StoreError> {
+        self.0.allocate(kind, count).await
+    }
+    async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
+        let Commit { journal, catalog, contents } = commit;
+        self.0.commit(Commit { journal, ..Commit::default() }).await?;
+        self.0.commit(Commit { catalog, contents, ..Commit::default() }).await
+    }
+    async fn load(&self, group: GroupId, from: Seq) -> Result<Vec<Record>, StoreError> {
+        self.0.load(group, from).await
+    }
+    async fn claim(
+        &self,
+        owner: NodeId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Lease>, StoreError> {
+        self.0.claim(owner, now, limit).await
+    }
+    async fn renew(&self, owner: NodeId, until: Timestamp) -> Result<(), StoreError> {
+        self.0.renew(owner, until).await
+    }
+    async fn release(&self, owner: NodeId) -> Result<(), StoreError> {
+        self.0.release(owner).await
+    }
+    async fn find(&self, key: Key) -> Result<Option<Stored>, StoreError> {
+        self.0.find(key).await
+    }
+    async fn list(&self, query: Query) -> Result<Vec<Stored>, StoreError> {
+        self.0.list(query).await
+    }
+    async fn content(&self, digest: Digest) -> Result<Option<Arc<[u8]>>, StoreError> {
+        self.0.content(digest).await
+    }
+}
+
+#[tokio::test]
+#[should_panic(expected = "nothing of a refused commit is there\n    records: expected []")]
+async fn a_torn_commit_is_found() {
+    conformance::exercise(|| async { Torn(MemoryStore::new()) }).await;
 }

@@ -62,7 +62,8 @@ impl fmt::Display for Fault {
 }
 
 /// A failed sync is fatal: what the system then holds is not what the disk holds, and asking again
-/// would be told a lie. A full disk is told before anything is lost, and is not.
+/// would be told a lie. A full disk is told before anything is lost, and is not; SQLite has a code
+/// of its own for it, so that a failed write is another failure.
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
         let (severity, reason) = match error.sqlite_error() {
@@ -167,5 +168,18 @@ mod tests {
         check(ffi::SQLITE_NOTADB, Severity::Fatal);
         check(ffi::SQLITE_READONLY, Severity::Fatal);
         check(ffi::SQLITE_CONSTRAINT, Severity::Fatal);
+    }
+
+    #[test]
+    fn what_is_broken_stays_broken() {
+        let health = Health::default();
+        assert!(health.check().is_ok());
+        assert!(health.note(&Fault::refused("a row".to_owned())).to_string().ends_with("a row"));
+        assert!(health.check().is_ok());
+        let expect = "the store is broken: its writer ended before it answered";
+        assert_eq!(health.silence().to_string(), expect);
+        health.note(&Fault::fatal("something else"));
+        health.close();
+        assert_eq!(health.check().unwrap_err().to_string(), expect);
     }
 }
