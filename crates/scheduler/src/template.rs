@@ -13,8 +13,8 @@ pub(crate) struct Template {
     pub(crate) package: Package,
     /// All steps, flow by flow in declared order.
     pub(crate) steps: Vec<TemplateStep>,
-    /// Where each flow's steps begin.
-    starts: Vec<usize>,
+    /// The number of each step.
+    numbers: BTreeMap<(FlowName, StepName), usize>,
 }
 
 /// A step with what its jobs share.
@@ -33,13 +33,11 @@ impl Template {
     /// Prepares a package that was checked when it was imported; what dangles all the same is
     /// left out.
     pub(crate) fn new(package: Package) -> Self {
-        let mut starts = Vec::with_capacity(package.flows.len());
-        let mut numbers: BTreeMap<(&FlowName, &StepName), usize> = BTreeMap::new();
+        let mut numbers = BTreeMap::new();
         let mut total = 0;
         for flow in &package.flows {
-            starts.push(total);
             for (at, step) in flow.steps.iter().enumerate() {
-                numbers.insert((&flow.name, &step.name), total + at);
+                numbers.insert((flow.name.clone(), step.name.clone()), total + at);
             }
             total += flow.steps.len();
         }
@@ -48,7 +46,7 @@ impl Template {
             for (at, step) in flow.steps.iter().enumerate() {
                 let number = |on: &StepRef| {
                     let flow = on.flow.as_ref().unwrap_or(&flow.name);
-                    numbers.get(&(flow, &on.step)).copied()
+                    numbers.get(&(flow.clone(), on.step.clone())).copied()
                 };
                 let needs =
                     step.needs.iter().filter_map(|need| Some((number(&need.on)?, need.when)));
@@ -62,13 +60,13 @@ impl Template {
                 });
             }
         }
-        Self { package, steps, starts }
+        Self { package, steps, numbers }
     }
 
     /// The number of a step of a flow.
     pub(crate) fn number(&self, flow: usize, step: &StepName) -> Option<usize> {
-        let at = self.package.flows[flow].steps.iter().position(|it| it.name == *step)?;
-        Some(self.starts[flow] + at)
+        let flow = self.package.flows[flow].name.clone();
+        self.numbers.get(&(flow, step.clone())).copied()
     }
 
     /// The step as declared.

@@ -48,12 +48,13 @@ fn append(group: i64, round: u64, events: &Arc<[Event]>) -> Option<Append> {
 async fn main() {
     let event = |n| Event::Beat { job: JobIndex(n), attempt: 1, beat_by: Timestamp::NEVER };
     let events: Arc<[Event]> = (0..4).map(event).collect();
-    let made: [(&str, fn() -> MemoryStore); 2] =
-        [("keeping", MemoryStore::new), ("forgetting", MemoryStore::forgetting_ended)];
-    for (name, make) in made {
+    for name in ["keeping", "forgetting"] {
         let mut best = u128::MAX;
         for _ in 0..REPEATS {
-            let store = make();
+            let store = match name {
+                "keeping" => MemoryStore::new(),
+                _ => MemoryStore::forgetting_ended(),
+            };
             let commits = commits(&events);
             let begin = Instant::now();
             for commit in commits {

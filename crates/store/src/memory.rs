@@ -15,12 +15,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use jobwright_core::{
-    Change, Commit, CommitError, Digest, Document, Durability, GroupId, ID_LIMIT, Key, Kind, Lease,
-    NodeId, Query, Record, Seq, Store, StoreError, Stored, Timestamp,
+    Commit, CommitError, Digest, Document, Durability, GroupId, ID_LIMIT, Key, Kind, Lease, NodeId,
+    Query, Record, Seq, Store, StoreError, Stored, Timestamp,
 };
 
 use self::documents::Documents;
 use self::journals::Journals;
+use crate::sound::assert_sound;
 
 /// A store in memory.
 ///
@@ -162,19 +163,60 @@ impl Store for MemoryStore {
     }
 }
 
-/// Asserts what a store relies on and only a mistake of the engine can break: a record has events,
-/// or it would be a row that nothing follows, and a change writes the document that it names.
-pub(crate) fn assert_sound(commit: &Commit) {
-    let empty = commit.journal.iter().any(|append| append.record.events.is_empty());
-    assert!(!empty, "every record of a commit holds at least one event");
-    let strays =
-        |change: &Change| change.document.as_ref().is_some_and(|it| it.key() != change.key);
-    let stray = commit.catalog.iter().any(strays);
-    assert!(!stray, "every change of a commit writes the document that its key names");
-}
-
 /// The kind has no ids below 2^53 left.
-pub(crate) fn exhausted(kind: Kind) -> StoreError {
+fn exhausted(kind: Kind) -> StoreError {
     let reason = format!("there are no {} ids below 2^53 left", kind.as_str());
     StoreError::Broken { reason, source: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use jobwright_core::{
+        Append, DeploymentId, Epoch, Event, GroupSummary, JobIndex, ReleaseId, RunId, Status,
+    };
+
+    use super::*;
+
+    fn row(id: i64, first: u64, status: Status) -> Append {
+        let (group, at) = (GroupId::new(id).unwrap(), Timestamp::from_millis(0));
+        let summary = GroupSummary {
+            id: group,
+            run: RunId::new(1).unwrap(),
+            deployment: DeploymentId::new(1).unwrap(),
+            release: ReleaseId::new(1).unwrap(),
+            status,
+            jobs: 1,
+            created_at: at,
+            updated_at: at,
+        };
+        let event = |n| Event::Beat { job: JobIndex(n), attempt: 1, beat_by: at };
+        let events = [event(1), event(2)].into();
+        let record = Record { group, first: Seq(first), epoch: Epoch(1), at, events };
+        Append { owner: NodeId(uuid::Uuid::nil()), record, summary: Some(summary) }
+    }
+
+    #[tokio::test]
+    async fn what_is_forgotten_is_the_events_of_the_ended_alone() {
+        let store = MemoryStore::forgetting_ended();
+        let commit = |journal| store.commit(Commit { journal, ..Commit::default() }.into());
+        let load = |id| store.load(GroupId::new(id).unwrap(), Seq(1));
+        // The rows of the groups lie mingled, and those of the later ones take freed places.
+        for id in (1..10).step_by(2) {
+            commit(vec![row(id, 1, Status::Created), row(id + 1, 1, Status::Created)])
+                .await
+                .unwrap();
+            commit(vec![row(id, 3, Status::InProgress), row(id + 1, 3, Status::InProgress)])
+                .await
+                .unwrap();
+            commit(vec![row(id, 5, Status::Complete)]).await.unwrap();
+        }
+        for id in (1..10).step_by(2) {
+            assert_eq!(load(id).await.unwrap(), []);
+            let firsts: Vec<_> = load(id + 1).await.unwrap().iter().map(|it| it.first).collect();
+            assert_eq!(firsts, [Seq(1), Seq(3)]);
+            assert!(store.find(GroupId::new(id).unwrap().into()).await.unwrap().is_some());
+        }
+        let again = commit(vec![row(1, 1, Status::Created)]).await;
+        assert!(matches!(again, Err(CommitError::Refused(_))), "{again:?}");
+    }
 }

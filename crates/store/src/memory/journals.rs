@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::spread::Spread;
-use jobwright_core::{Append, Epoch, GroupId, Lease, NodeId, Record, Refusal, Seq};
+use crate::head::Head;
+use jobwright_core::{Append, GroupId, Lease, NodeId, Record, Refusal, Seq};
 
 #[derive(Default)]
 pub(super) struct Journals {
@@ -15,7 +16,7 @@ pub(super) struct Journals {
     rows: Vec<Row>,
     /// Rows of journals that were forgotten.
     free: Vec<usize>,
-    /// The number of the commit that is being planned.
+    /// The number of the plan in progress.
     plan: u64,
 }
 
@@ -29,16 +30,10 @@ struct Row {
 struct Journal {
     /// The last row.
     last: Option<usize>,
-    /// The position that the next event has; 0 while its first append is only planned.
-    next: Seq,
-    /// The same if the plan with this number comes about.
-    planned: (u64, Seq),
-    epoch: Epoch,
+    head: Head,
     owner: Option<NodeId>,
     ended: bool,
 }
-
-const FIRST: Seq = Seq(1);
 
 impl Journals {
     /// Finds out which appends can be made, and adds a refusal for each that cannot.
@@ -52,30 +47,17 @@ impl Journals {
     }
 
     fn plan_one(&mut self, append: &Append) -> Result<(), Refusal> {
-        let Record { group, first: given, epoch, .. } = append.record;
-        let journal = match self.by_group.entry(group) {
+        let record = &append.record;
+        let journal = match self.by_group.entry(record.group) {
             Entry::Occupied(found) => found.into_mut(),
-            Entry::Vacant(_) if given != FIRST => {
-                return Err(Refusal::Conflict { group, given, current: FIRST });
-            }
             Entry::Vacant(place) => place.insert(Journal {
                 last: None,
-                next: Seq(0),
-                planned: (self.plan, FIRST),
-                epoch,
+                head: Head::planned(self.plan, record)?,
                 owner: Some(append.owner),
                 ended: false,
             }),
         };
-        if journal.epoch != epoch {
-            return Err(Refusal::Fenced { group, given: epoch, current: journal.epoch });
-        }
-        let current = if journal.planned.0 == self.plan { journal.planned.1 } else { journal.next };
-        if current != given {
-            return Err(Refusal::Conflict { group, given, current });
-        }
-        journal.planned = (self.plan, append.record.next());
-        Ok(())
+        journal.head.plan(self.plan, append)
     }
 
     /// Takes back what planning these appends made.
@@ -83,7 +65,7 @@ impl Journals {
         self.plan += 1;
         for append in appends {
             if let Entry::Occupied(found) = self.by_group.entry(append.record.group)
-                && found.get().next == Seq(0)
+                && found.get().head.is_planned()
             {
                 found.remove();
             }
@@ -93,7 +75,7 @@ impl Journals {
     /// Makes an append that was planned.
     pub(super) fn append(&mut self, record: Record, ends: bool) {
         let Some(journal) = self.by_group.get_mut(&record.group) else { return };
-        journal.next = record.next();
+        journal.head.next = record.next();
         journal.ended |= ends;
         let row = Row { record: Some(record), before: journal.last };
         journal.last = match self.free.pop() {
@@ -139,9 +121,9 @@ impl Journals {
         groups.truncate(limit as usize);
         let lease = |group| {
             let journal = self.by_group.get_mut(&group)?;
-            journal.epoch.0 += 1;
+            journal.head.epoch.0 += 1;
             journal.owner = Some(owner);
-            Some(Lease { group, epoch: journal.epoch })
+            Some(Lease { group, epoch: journal.head.epoch })
         };
         groups.into_iter().filter_map(lease).collect()
     }

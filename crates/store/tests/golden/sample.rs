@@ -1,0 +1,272 @@
+//! Every event and every document, with every field and every variant of what they hold at least
+//! once: what the golden bytes mean.
+
+use std::sync::Arc;
+
+use jobwright_core::{
+    Append, CancelReason, Cause, Change, Commit, Deployment, DeploymentId, DeploymentName, Digest,
+    Document, EnvironmentId, EnvironmentParameter, Epoch, Event, ExecutorName, Failure,
+    FailureClass, FailurePolicy, FlowName, GroupId, GroupSummary, Handle, JobId, JobIndex, JobKind,
+    Next, NodeId, Outcome, OutputName, OutputTrigger, PackageName, ParameterName, Plan, PlannedJob,
+    PlannedNeed, Policy, Record, Release, ReleaseId, Run, RunContext, RunGroup, RunId, RunPolicy,
+    Seq, Status, StepName, StopReason, Success, Timeout, Timestamp, Trigger, Verdict, parameter,
+    rule,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+pub(crate) const NODE: NodeId = NodeId(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001));
+pub(crate) const AT: Timestamp = Timestamp::from_millis(1_769_860_800_123);
+const JOB: JobIndex = JobIndex(1);
+
+pub(crate) fn group() -> GroupId {
+    GroupId::new(7).unwrap()
+}
+
+fn plan() -> Plan {
+    let run = RunContext {
+        run: RunId::new(3).unwrap(),
+        session: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0002),
+        deployment: DeploymentId::new(1).unwrap(),
+        release: ReleaseId::new(2).unwrap(),
+        package: Digest::of(b"package"),
+        trigger: OutputTrigger::Scheduled,
+        policy: RunPolicy::CancelPrevious,
+        deployment_limit: Some(8),
+        parameters: resolution(),
+    };
+    let policy = serde_json::from_value(json!({
+        "retry": { "max_attempts": 3 },
+        "timeouts": { "queue": "1h", "attempt": "30s", "total": "2h", "heartbeat": "500ms" },
+        "priority": -3,
+        "pool": { "name": "warehouse", "weight": 2 },
+        "crash_limit": 1,
+        "on_lost": "fail",
+        "grace": "5s",
+    }));
+    let job = |step: &str| PlannedJob {
+        step: StepName::new(step).unwrap(),
+        flow: FlowName::new("main").unwrap(),
+        kind: JobKind::Wrangle,
+        executor: ExecutorName::new("local").unwrap(),
+        payload: Arc::new(
+            json!({ "argv": ["sort", "ü\u{0}"], "ratio": 0.1 + 0.2, "big": u64::MAX }),
+        ),
+        policy: Arc::new(Policy::default()),
+        optional: false,
+        needs: Vec::new(),
+    };
+    let need = |when| PlannedNeed { job: JobIndex(0), when };
+    let last = PlannedJob {
+        policy: Arc::new(policy.unwrap()),
+        optional: true,
+        payload: Arc::default(),
+        needs: [Trigger::Succeeded, Trigger::Failed, Trigger::Done, Trigger::Always]
+            .map(need)
+            .into(),
+        ..job("write")
+    };
+    Plan {
+        run: Arc::new(run),
+        first_job: JobId::new(40).unwrap(),
+        outputs: vec![OutputName::new("report").unwrap()],
+        on_failure: FailurePolicy::FailFast,
+        jobs: vec![job("read"), last],
+    }
+}
+
+fn resolution() -> parameter::Resolution {
+    use parameter::{Layer, Resolved, Shadowed, Value};
+    let resolved = |name: &str, value, layer| Resolved {
+        flow: None,
+        name: ParameterName::new(name).unwrap(),
+        value,
+        layer,
+        shadowed: Vec::new(),
+    };
+    let shadowed = Shadowed { layer: Layer::Default, value: Value::Integer(-1) };
+    parameter::Resolution {
+        reference_date: AT,
+        parameters: vec![
+            resolved("env.zone", Value::Text("UTC".into()), Layer::Environment),
+            resolved("ratio", Value::Number(0.1), Layer::Release),
+            resolved("dry", Value::Boolean(true), Layer::Schedule),
+            resolved("token", Value::Secret("vault/token".into()), Layer::Deployment),
+            Resolved {
+                flow: Some(FlowName::new("main").unwrap()),
+                shadowed: vec![shadowed],
+                ..resolved("rows", Value::Integer(i64::MIN), Layer::Run)
+            },
+        ],
+        digest: Digest::of(b"parameters"),
+    }
+}
+
+fn ended(outcome: Outcome, next: Next) -> Event {
+    Event::AttemptEnded { job: JOB, attempt: 2, outcome, next }
+}
+
+fn failed(class: FailureClass) -> Outcome {
+    let failure = Failure::new(class, "exit", "it ended with 3").details(json!({ "exit": 3 }));
+    Outcome::Failed(Box::new(failure))
+}
+
+pub(crate) fn events() -> Vec<Event> {
+    let (job, attempt) = (JOB, 2);
+    let stopping = |reason| Event::Stopping { job, attempt, reason, kill_by: AT };
+    let job_ended = |cause| Event::JobEnded { job, verdict: Verdict::Skipped, cause };
+    let retry = Next::Retry { at: AT };
+    let mut events = vec![
+        Event::Accepted { plan: Arc::new(plan()) },
+        Event::Adopted { epoch: Epoch(2), node: NODE },
+        Event::Ready { job, queue_by: AT, total_by: Timestamp::NEVER },
+        Event::Requested { job, attempt, end_by: AT, beat_by: None },
+        Event::Requested { job, attempt, end_by: AT, beat_by: Some(AT) },
+        Event::Started { job, attempt, handle: None },
+        Event::Started { job, attempt, handle: Some(Handle::new("pid 7")) },
+        Event::Beat { job, attempt, beat_by: AT },
+        stopping(StopReason::Cancelled { reason: CancelReason::Requested("by hand".into()) }),
+        stopping(StopReason::TimedOut(Timeout::Attempt)),
+        stopping(StopReason::TimedOut(Timeout::Total)),
+        stopping(StopReason::TimedOut(Timeout::Heartbeat)),
+        stopping(StopReason::Shutdown),
+        ended(
+            Outcome::Succeeded(Success::empty()),
+            Next::End { verdict: Verdict::Succeeded, cause: Cause::Attempt },
+        ),
+        ended(Outcome::Succeeded(Success::with(json!({ "rows": [1, 2.5, null] }))), retry.clone()),
+        job_ended(Cause::Need { job: JobIndex(0), was: Verdict::Failed }),
+    ];
+    let classes = [
+        FailureClass::Retryable,
+        FailureClass::Permanent,
+        FailureClass::Cancelled,
+        FailureClass::TimedOut,
+        FailureClass::Lost,
+        FailureClass::Rejected,
+    ];
+    events.extend(classes.map(|class| ended(failed(class), retry.clone())));
+    let causes = [
+        Cause::QueueTimeout,
+        Cause::TotalTimeout,
+        Cause::GroupCancelled,
+        Cause::CrashLimit,
+        Cause::Lost,
+        Cause::Rejected,
+    ];
+    events.extend(causes.map(job_ended));
+    let reasons = [CancelReason::FailFast { job }, CancelReason::Superseded];
+    events.extend(reasons.map(|reason| Event::CancelRequested { reason }));
+    events.push(Event::GroupEnded { verdict: Verdict::Cancelled });
+    events
+}
+
+pub(crate) fn documents() -> Vec<Document> {
+    let (deployment, release) = (DeploymentId::new(1).unwrap(), ReleaseId::new(2).unwrap());
+    let run = RunId::new(3).unwrap();
+    let values = [(ParameterName::new("rows").unwrap(), json!(5))];
+    let object = json!({
+        "tableName": "connections", "onCondition": { "name": "a" }, "withCondition": { "name": "b" }
+    });
+    let value = json!({ "type": "s3Bucket", "on": "/dev/", "with": "prod" });
+    let change = rule::RuleChange {
+        rule: 0,
+        place: "main/read /path".to_owned(),
+        before: json!("dev"),
+        after: json!("prod"),
+    };
+    vec![
+        Document::Deployment(Deployment {
+            id: deployment,
+            name: DeploymentName::new("Sales – täglich").unwrap(),
+            active: Some(release),
+            values: values.clone().into(),
+            object_rules: vec![serde_json::from_value(object).unwrap()],
+            value_rules: vec![serde_json::from_value(value).unwrap()],
+            run_policy: RunPolicy::Skip,
+            limit: Some(4),
+            created_at: AT,
+            updated_at: AT,
+        }),
+        Document::Release(Release {
+            id: release,
+            deployment,
+            package: Digest::of(b"package"),
+            package_name: PackageName::new("pos_report").unwrap(),
+            primary: vec![FlowName::new("main").unwrap()],
+            values: values.clone().into(),
+            changes: rule::RuleChanges { object: vec![], value: vec![change] },
+            created_at: AT,
+            updated_at: AT,
+        }),
+        Document::Run(Run {
+            id: run,
+            session: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0002),
+            deployment,
+            release,
+            groups: vec![RunGroup {
+                id: group(),
+                outputs: vec![OutputName::new("report").unwrap()],
+                first_job: JobId::new(40).unwrap(),
+                jobs: 2,
+            }],
+            idempotency_key: Some("nightly".to_owned()),
+            request: Digest::of(b"request"),
+            overrides: values.into(),
+            trigger: OutputTrigger::Manual,
+            reference_date: AT,
+            parameters: Digest::of(b"parameters"),
+            created_at: AT,
+        }),
+        Document::Group(summary(Status::Canceled)),
+        Document::Environment(EnvironmentParameter {
+            id: EnvironmentId::new(5).unwrap(),
+            name: ParameterName::new("env.zone").unwrap(),
+            value: json!("UTC"),
+        }),
+    ]
+}
+
+pub(crate) fn summary(status: Status) -> GroupSummary {
+    GroupSummary {
+        id: group(),
+        run: RunId::new(3).unwrap(),
+        deployment: DeploymentId::new(1).unwrap(),
+        release: ReleaseId::new(2).unwrap(),
+        status,
+        jobs: 2,
+        created_at: AT,
+        updated_at: AT,
+    }
+}
+
+/// What the golden database holds beside the documents: the events in two rows of a group that
+/// ended, a group that did not, a content.
+pub(crate) fn commits() -> [Commit; 2] {
+    let events = events();
+    let (head, tail) = events.split_at(5);
+    let record = |group, first, events: &[Event]| Record {
+        group,
+        first: Seq(first),
+        epoch: Epoch(1),
+        at: AT,
+        events: events.into(),
+    };
+    let row = |record, summary| Append { owner: NODE, record, summary };
+    let other = GroupId::new(8).unwrap();
+    let catalog = documents().into_iter().filter(|it| it.key() != group().into());
+    [
+        Commit {
+            journal: vec![
+                row(record(group(), 1, head), Some(summary(Status::Created))),
+                row(record(other, 1, &head[..1]), None),
+            ],
+            catalog: catalog.map(Change::insert).collect(),
+            contents: vec![Arc::from(&b"a script"[..])],
+        },
+        Commit {
+            journal: vec![row(record(group(), 6, tail), Some(summary(Status::Canceled)))],
+            ..Commit::default()
+        },
+    ]
+}
