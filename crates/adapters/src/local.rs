@@ -9,6 +9,7 @@ mod capture;
 mod conclusion;
 mod environment;
 mod folder;
+mod gate;
 mod identity;
 mod limits;
 mod mask;

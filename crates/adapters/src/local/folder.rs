@@ -86,8 +86,16 @@ impl Folder {
 
     /// Opens a file that the process may have written or replaced. Only a regular file counts; a
     /// pipe would block and a link leads elsewhere.
-    pub(super) fn open_file(&self, name: &str, write: bool) -> io::Result<Option<File>> {
-        let access = if write { OFlags::RDWR | OFlags::APPEND } else { OFlags::RDONLY };
+    pub(super) fn open_file(&self, name: &str) -> io::Result<Option<File>> {
+        self.open_regular(name, OFlags::RDONLY)
+    }
+
+    /// Opens a file like [`Folder::open_file`], to write at its end.
+    pub(super) fn open_to_append(&self, name: &str) -> io::Result<Option<File>> {
+        self.open_regular(name, OFlags::WRONLY | OFlags::APPEND)
+    }
+
+    fn open_regular(&self, name: &str, access: OFlags) -> io::Result<Option<File>> {
         let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file: File = match openat(&self.handle, name, flags, Mode::empty()) {
             Ok(handle) => handle.into(),
@@ -100,7 +108,7 @@ impl Folder {
 
     /// Reads a file of at most `most` bytes.
     pub(super) fn read(&self, name: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
-        let Some(file) = self.open_file(name, false)? else { return Ok(None) };
+        let Some(file) = self.open_file(name)? else { return Ok(None) };
         let mut content = Vec::new();
         file.take(most + 1).read_to_end(&mut content)?;
         if content.len() as u64 > most {

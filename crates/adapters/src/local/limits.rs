@@ -8,9 +8,9 @@ use super::payload::{PayloadError, mistyped};
 
 /// Limits of one process; each of its descendants has them too, each for itself.
 ///
-/// They are set from outside, right after the program has begun: a hook between fork and exec
-/// would forbid the fast way of spawning. So for some microseconds the program runs without them.
-/// What it has opened or mapped by then it keeps; what it asks for later is limited.
+/// A hook between fork and exec would forbid the fast way of spawning. So the limits are set from
+/// outside, while `/bin/sh` waits in the program's place; then it becomes the program. Its script
+/// is fixed, and the command reaches it as arguments, which it does not interpret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
     /// The processor time, in seconds; then SIGXCPU, which kills.
@@ -56,6 +56,11 @@ impl Limits {
             open_files: number("open_files", &raw.open_files)?,
             file_bytes: number("file_bytes", &raw.file_bytes)?,
         })
+    }
+
+    /// Tells whether there are any.
+    pub(super) fn is_empty(self) -> bool {
+        self == Self::default()
     }
 
     /// Returns the stricter of both, limit by limit: a step may narrow what the operator allows,

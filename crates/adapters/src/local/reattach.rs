@@ -47,7 +47,7 @@ impl LocalProcessExecutor {
         };
         sweep(&folder, None).await?;
         if told.is_none()
-            && let Some(file) = folder.open_file(LOG, true)?
+            && let Some(file) = folder.open_to_append(LOG)?
         {
             let mut log = LogWriter::resume(file, last_seq);
             log.at(now());
@@ -60,7 +60,7 @@ impl LocalProcessExecutor {
         if let Some(outcome) = conclusion.outcome() {
             return Ok(Some(outcome));
         }
-        let left = folder.open_file(OUTPUT, false).is_ok_and(|file| file.is_some());
+        let left = folder.open_file(OUTPUT).is_ok_and(|file| file.is_some());
         let proof = left && end.process == ProcessEnd::Unseen;
         Ok(if proof { conclusion.result().ok().map(Ok) } else { None })
     }
@@ -140,7 +140,7 @@ fn watch(process: Live) -> Option<Ended> {
 
 /// Reads how far the log goes, and whether it has its end.
 fn told(folder: &Folder) -> io::Result<(u64, Option<LogEnd>)> {
-    let Some(mut log) = folder.open_file(LOG, false)? else { return Ok((0, None)) };
+    let Some(mut log) = folder.open_file(LOG)? else { return Ok((0, None)) };
     Ok(match last(&mut log)? {
         Some(record) => match record.entry {
             LogEntry::End(end) => (record.seq, Some(end)),
@@ -153,7 +153,7 @@ fn told(folder: &Folder) -> io::Result<(u64, Option<LogEnd>)> {
 /// Reads the end of what the process said.
 fn tail(folder: &Folder) -> io::Result<String> {
     use crate::log::LogStream::{Err, Out};
-    let Some(log) = folder.open_file(LOG, false)? else { return Ok(String::new()) };
+    let Some(log) = folder.open_file(LOG)? else { return Ok(String::new()) };
     let (mut out, mut err) = (Tail::default(), Tail::default());
     for record in LogReader::from(log).filter_map(Result::ok) {
         match record.entry {

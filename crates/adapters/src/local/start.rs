@@ -14,6 +14,7 @@ use super::LocalProcessExecutor;
 use super::capture::Capture;
 use super::environment::{environment, parameters};
 use super::folder::{Folder, INPUT, LOG, PARAMETERS, RECORD, STDIN};
+use super::gate;
 use super::identity::Identity;
 use super::mask::Masker;
 use super::payload::Payload;
@@ -102,21 +103,31 @@ impl LocalProcessExecutor {
         let variables = environment(attempt, payload, folder, &self.inherited, &self.path)?;
         let files =
             |error: io::Error| io_failure("the files of the attempt cannot be opened", &error);
-        let stdin = match payload.stdin {
-            Some(_) => {
-                folder.open_file(STDIN, false).map_err(files)?.map_or(Stdio::null(), File::into)
-            }
-            None => Stdio::null(),
-        };
         let log = LogWriter::new(folder.create_file(LOG).map_err(files)?, self.log_cap);
-        let mut command = Command::new(&program);
-        command.args(arguments).arg0(name).env_clear().envs(variables).current_dir(&work);
-        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let process = Process::spawn(&mut command).map_err(|error| refusal(name, &error))?;
         let limits = payload.limits.within(self.limits);
-        limits.impose(process.pid()).map_err(|error| {
-            Failure::permanent("limits", format!("the limits of `{name}` cannot be set: {error}"))
-        })?;
+        let mut command = if limits.is_empty() {
+            let mut command = Command::new(&program);
+            command.args(arguments).arg0(name).stdin(match payload.stdin {
+                Some(_) => {
+                    folder.open_file(STDIN).map_err(files)?.map_or(Stdio::null(), File::into)
+                }
+                None => Stdio::null(),
+            });
+            command
+        } else {
+            let stdin = payload.stdin.as_ref().map(|_| folder.path(STDIN));
+            gate::closed(&program, arguments, &stdin.unwrap_or_else(|| "/dev/null".into()))
+        };
+        command.env_clear().envs(variables).current_dir(&work);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = Process::spawn(&mut command).map_err(|error| refusal(name, &error))?;
+        if !limits.is_empty() {
+            limits.impose(process.pid()).map_err(|error| {
+                let message = format!("the limits of `{name}` cannot be set: {error}");
+                Failure::permanent("limits", message)
+            })?;
+            gate::open(process.stdin()).map_err(files)?;
+        }
         Ok((process, log))
     }
 }
