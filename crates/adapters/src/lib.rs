@@ -1,9 +1,22 @@
-//! Executors for jobwright: [`MockExecutor`] for tests, [`FnExecutor`] for closures, and the
-//! conformance suite that every executor can run over itself.
+//! Executors for jobwright: [`LocalProcessExecutor`] for real work, [`FnExecutor`] for closures,
+//! [`MockExecutor`] for tests, sources of secrets, and the conformance suite that every executor
+//! can run over itself. None of it knows an engine or a store.
 
+#[cfg(target_os = "linux")]
+mod clock;
 pub mod conformance;
 mod function;
+#[cfg(target_os = "linux")]
+pub mod local;
+#[cfg(target_os = "linux")]
+pub mod log;
 pub mod mock;
+mod secrets;
+mod spelling;
 
 pub use function::FnExecutor;
+#[cfg(target_os = "linux")]
+pub use local::LocalProcessExecutor;
 pub use mock::MockExecutor;
+pub use secrets::EnvSecrets;
+pub use secrets::StaticSecrets;

@@ -205,7 +205,7 @@ async fn a_full_disk_loses_nothing_and_passes() {
     // A small commit beside a large one still finds room.
     let large = changes([Change::insert(document(500, 90_000))]);
     let small = rows([row(1, kept.unsigned_abs() + 2, 1)]);
-    let (large, small) = tokio::join!(store.commit(large), store.commit(small.into()));
+    let (large, small) = tokio::join!(store.commit(large.into()), store.commit(small.into()));
     assert!(matches!(large, Err(CommitError::Store(StoreError::Unavailable { .. }))), "{large:?}");
     small.unwrap();
 

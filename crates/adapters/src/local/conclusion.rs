@@ -1,0 +1,103 @@
+//! What the end of a process means for its attempt.
+
+use jobwright_core::{Failure, Success};
+use serde_json::json;
+
+use super::folder::{Folder, LOG, OUTPUT};
+use super::mask::Masker;
+use crate::log::{LogEnd, ProcessEnd};
+
+/// The most bytes of a result.
+const MOST_OUTPUT: u64 = 1024 * 1024;
+
+/// Everything that is known when a process has ended.
+pub(super) struct Conclusion<'a> {
+    /// The command's first word.
+    pub(super) command: &'a str,
+    pub(super) folder: &'a Folder,
+    pub(super) end: LogEnd,
+    /// The end of what it said.
+    pub(super) tail: &'a str,
+    pub(super) masker: &'a Masker,
+}
+
+impl Conclusion<'_> {
+    /// Says what the end means. [`ProcessEnd::Unseen`] and [`ProcessEnd::Dropped`] tell nothing.
+    pub(super) fn outcome(&self) -> Option<Result<Success, Failure>> {
+        let end = self.end;
+        let (what, code) = match end.process {
+            ProcessEnd::Exit(0) if !end.stopped => return Some(self.result()),
+            _ if end.stopped => return Some(Err(self.stopped())),
+            ProcessEnd::Exit(code) => (format!("exited with code {code}"), "exit"),
+            ProcessEnd::Signal(number) => (format!("was ended by {}", signal(number)), "signal"),
+            ProcessEnd::Unseen | ProcessEnd::Dropped => return None,
+        };
+        let mut message = format!("`{}` {what}", self.command);
+        if !self.tail.is_empty() {
+            message.push_str(", and last said:\n");
+            message.push_str(self.tail);
+        }
+        Some(Err(Failure::retryable(code, message).details(self.details())))
+    }
+
+    /// Reads the result that the process left, if any.
+    pub(super) fn result(&self) -> Result<Success, Failure> {
+        let refuse = |why: String| {
+            let path = self.folder.path(OUTPUT);
+            let message = format!("`{}` left a result that cannot be used: {why}", self.command);
+            let details = json!({ "file": path.display().to_string() });
+            Failure::permanent("output", message).details(details)
+        };
+        let content = self.folder.read(OUTPUT, MOST_OUTPUT);
+        let Some(content) = content.map_err(|error| refuse(error.to_string()))? else {
+            return Ok(Success::empty());
+        };
+        let document = serde_json::from_slice(&content);
+        let document =
+            document.map_err(|error| refuse(format!("`{OUTPUT}` is no JSON document: {error}")))?;
+        Ok(Success::with(self.masker.mask_document(document)))
+    }
+
+    fn stopped(&self) -> Failure {
+        let how =
+            if self.end.killed { "was killed, since it did not stop in time" } else { "stopped" };
+        let message = format!("`{}` was asked to stop and {how}", self.command);
+        Failure::cancelled(message).details(self.details())
+    }
+
+    fn details(&self) -> serde_json::Value {
+        let mut details = json!({ "log": self.folder.path(LOG).display().to_string() });
+        match self.end.process {
+            ProcessEnd::Exit(code) => details["exit_code"] = code.into(),
+            ProcessEnd::Signal(number) => details["signal"] = number.into(),
+            ProcessEnd::Unseen | ProcessEnd::Dropped => {}
+        }
+        for (set, word) in [(self.end.killed, "killed"), (self.end.leftovers, "leftovers")] {
+            if set {
+                details[word] = true.into();
+            }
+        }
+        details
+    }
+}
+
+/// Names a signal, with a hint where people ask.
+fn signal(number: i32) -> String {
+    let name = match number {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL (an instruction that this processor does not know)",
+        6 => "SIGABRT (it gave up)",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL (often the kernel, for want of memory)",
+        11 => "SIGSEGV (it crashed)",
+        13 => "SIGPIPE",
+        15 => "SIGTERM",
+        24 => "SIGXCPU (its limit of processor time)",
+        25 => "SIGXFSZ (its limit of file size)",
+        other => return format!("signal {other}"),
+    };
+    name.to_owned()
+}

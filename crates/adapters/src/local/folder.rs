@@ -1,0 +1,186 @@
+//! The folder of an attempt. Its name is made of ids only; everything in it is reached through a
+//! handle of the folder and never through a link that the process may have put there.
+//!
+//! ```text
+//! <root>/<job group>/<job>-<attempt>/
+//!     work/             where the process runs: the package's artifacts
+//!     out.log           what it said, and how it ended
+//!     input.json        how the needed jobs ended and what they left
+//!     parameters.json   the run's parameters
+//!     output.json       what it leaves; written by the process
+//!     stdin.txt         what it reads, if the step says so
+//!     record.json       which process it is
+//! ```
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use jobwright_core::{Artifact, Attempt, GroupId};
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags, mkdirat, openat, renameat_with};
+use rustix::io::Errno;
+
+pub(super) const LOG: &str = "out.log";
+pub(super) const INPUT: &str = "input.json";
+pub(super) const PARAMETERS: &str = "parameters.json";
+pub(super) const OUTPUT: &str = "output.json";
+pub(super) const STDIN: &str = "stdin.txt";
+pub(super) const RECORD: &str = "record.json";
+const WORK: &str = "work";
+
+/// The folder of one attempt.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    handle: OwnedFd,
+}
+
+impl Folder {
+    /// Makes the folder of an attempt. One that is there already is from another life, whose ids
+    /// began anew: it is set aside as `<job>-<attempt>.old<n>`.
+    pub(super) fn create(root: &Path, attempt: &Attempt) -> io::Result<Self> {
+        let group = open_group(root, attempt.group())?;
+        let name = attempt.id().to_string();
+        match mkdirat(&group, &name, Mode::RWXU) {
+            Err(Errno::EXIST) => {
+                set_aside(&group, &name)?;
+                mkdirat(&group, &name, Mode::RWXU)?;
+            }
+            made => made?,
+        }
+        let folder = Self { path: path(root, attempt), handle: open_folder(&group, &name)? };
+        mkdirat(&folder.handle, WORK, Mode::RWXU)?;
+        Ok(folder)
+    }
+
+    /// Opens the folder of an attempt, if there is one.
+    pub(super) fn open(root: &Path, attempt: &Attempt) -> io::Result<Option<Self>> {
+        let path = path(root, attempt);
+        let group = path.parent().unwrap_or(root);
+        let open = || open_folder(&open_folder(CWD, group)?, attempt.id().to_string().as_str());
+        match open() {
+            Ok(handle) => Ok(Some(Self { path, handle })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    pub(super) fn work(&self) -> PathBuf {
+        self.path(WORK)
+    }
+
+    pub(super) fn create_file(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::APPEND;
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(openat(&self.handle, name, flags, Mode::RUSR | Mode::WUSR)?.into())
+    }
+
+    pub(super) fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        self.create_file(name)?.write_all(content)
+    }
+
+    /// Opens a file that the process may have written or replaced. Only a regular file counts; a
+    /// pipe would block and a link leads elsewhere.
+    pub(super) fn open_file(&self, name: &str) -> io::Result<Option<File>> {
+        self.open_regular(name, OFlags::RDONLY)
+    }
+
+    /// Opens a file like [`Folder::open_file`], to write at its end.
+    pub(super) fn open_to_append(&self, name: &str) -> io::Result<Option<File>> {
+        self.open_regular(name, OFlags::WRONLY | OFlags::APPEND)
+    }
+
+    fn open_regular(&self, name: &str, access: OFlags) -> io::Result<Option<File>> {
+        let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file: File = match openat(&self.handle, name, flags, Mode::empty()) {
+            Ok(handle) => handle.into(),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP) => return Err(irregular(name)),
+            Err(error) => return Err(error.into()),
+        };
+        if file.metadata()?.is_file() { Ok(Some(file)) } else { Err(irregular(name)) }
+    }
+
+    /// Reads a file of at most `most` bytes.
+    pub(super) fn read(&self, name: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
+        let Some(file) = self.open_file(name)? else { return Ok(None) };
+        let mut content = Vec::new();
+        file.take(most + 1).read_to_end(&mut content)?;
+        if content.len() as u64 > most {
+            let error = format!("`{name}` has more than {most} bytes");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, error));
+        }
+        Ok(Some(content))
+    }
+
+    /// Writes an artifact to its place below `work/`.
+    pub(super) fn place(&self, artifact: &Artifact, content: &[u8]) -> io::Result<()> {
+        let mut components = artifact.path.split('/').peekable();
+        let mut at = open_folder(&self.handle, WORK)?;
+        while let Some(component) = components.next() {
+            if matches!(component, "" | "." | "..") {
+                let error = format!("artifact path `{}` is not plain", artifact.path);
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+            }
+            if components.peek().is_some() {
+                match mkdirat(&at, component, Mode::RWXU) {
+                    Ok(()) | Err(Errno::EXIST) => at = open_folder(&at, component)?,
+                    Err(error) => return Err(error.into()),
+                }
+                continue;
+            }
+            let mode = if artifact.executable { Mode::RWXU } else { Mode::RUSR | Mode::WUSR };
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            let mut file: File = openat(&at, component, flags, mode)?.into();
+            file.write_all(content)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the folder and all that is in it, without following links.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        std::fs::remove_dir_all(&self.path)
+    }
+}
+
+fn path(root: &Path, attempt: &Attempt) -> PathBuf {
+    root.join(attempt.group().to_string()).join(attempt.id().to_string())
+}
+
+fn irregular(name: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, format!("`{name}` is not a regular file"))
+}
+
+fn open_folder(at: impl std::os::fd::AsFd, name: impl rustix::path::Arg) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(at, name, flags, Mode::empty())
+}
+
+/// Opens the folder of a group, and makes it, and the root, where they are not there.
+fn open_group(root: &Path, group: GroupId) -> io::Result<OwnedFd> {
+    use std::os::unix::fs::DirBuilderExt;
+    let path = root.join(group.to_string());
+    match open_folder(CWD, &path) {
+        Err(Errno::NOENT) => {
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+            Ok(open_folder(CWD, &path)?)
+        }
+        opened => Ok(opened?),
+    }
+}
+
+fn set_aside(group: &OwnedFd, name: &str) -> io::Result<()> {
+    for n in 1..1000 {
+        let aside = format!("{name}.old{n}");
+        match renameat_with(group, name, group, aside, RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST) => {}
+            renamed => return Ok(renamed?),
+        }
+    }
+    Err(Errno::EXIST.into())
+}
