@@ -361,7 +361,7 @@ fn a_small_document_does_not_become_a_large_package() {
 
 #[test]
 fn long_chains_and_bad_names_are_no_trouble() {
-    let count = 5_000;
+    let count = 3_000;
     let mut document = flat();
     let data = &mut document["data"];
     let ids = || 1000..1000 + count;
