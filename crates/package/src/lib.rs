@@ -23,6 +23,30 @@
 //! assert_eq!(bundle.package.flows[0].steps[0].name.as_str(), "say");
 //! # Ok::<(), jobwright_package::ReadError>(())
 //! ```
+//!
+//! # Exported flows
+//!
+//! Each output object becomes steps of its own, under the engine that it names; what is upstream
+//! of it, also in other flows, is part of its transform. In their payloads every text is literal,
+//! but for references to parameters.
+//!
+//! | kind | one per | needs | payload |
+//! |---|---|---|---|
+//! | `schemadrift` | output that validates schemas | nothing | `options`, `inputs` (datasets) |
+//! | `sqlexecution` (`pre`) | script, in order | the one before | the script, `connection` |
+//! | `fileconverter` | converted file upstream | scripts before | `dataset` |
+//! | `ingest` | dataset that is no file | scripts before | `dataset` |
+//! | `artifactstaging` | output that uses mappings | scripts before | `artifacts`: `id`, `type`, `file` |
+//! | `wrangle` | output | all before | `recipes` in order with `steps` and `inputs`, `inputs` (datasets with `parsing`), `engine` |
+//! | `profile` | output that is profiled | `wrangle` | `recipe`, `output` |
+//! | `filewriter` | write setting | `wrangle` | the setting; `path`, `connection` |
+//! | `publish` | publication | `wrangle` | the publication; `tableName`, `relationalPath`, `connection` |
+//! | `sqlexecution` (`post`) | script, in order | all writers and publications | the script, `connection` |
+//!
+//! A dataset has `id`, `name`, `type`, and of `path`, `uri`, `bucket`, `host`, `userinfo`,
+//! `connection`, `relationalPath`, `tableName`, `sql`, `converted` what it needs. Variables,
+//! selectors and timestamps are parameters of the flow. Ranges of dates and patterns cannot be
+//! overridden: their place in a text is marked, and `placeholders` says what each mark stands for.
 
 mod limits;
 mod read;

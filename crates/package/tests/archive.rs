@@ -1,5 +1,7 @@
 //! Archives that attack: each is refused with the entry's name, and costs little.
 
+#![cfg(test)]
+
 use std::io::{Cursor, Write};
 
 use jobwright_package::{Limits, read, read_within};

@@ -1,5 +1,7 @@
 //! Native packages: the whole format once, and every fault with the text that a person reads.
 
+#![cfg(test)]
+
 use std::path::PathBuf;
 
 use jobwright_package::{read, read_path};
@@ -40,12 +42,14 @@ fn the_shortest_package_and_other_spellings() {
     assert_eq!(anchors.flows[0].steps[1].payload, serde_json::json!({"n": 1}));
 }
 
+/// Reads a text, which must be refused so.
+fn check(text: &str, expect: &str) {
+    let error = read(text.as_bytes()).unwrap_err().to_string();
+    assert_eq!(error.strip_prefix("`the document`: "), Some(expect), "{text}");
+}
+
 #[test]
-fn every_fault_is_named_with_its_place() {
-    let check = |text: &str, expect: &str| {
-        let error = read(text.as_bytes()).unwrap_err().to_string();
-        assert_eq!(error.strip_prefix("`the document`: "), Some(expect), "{text}");
-    };
+fn faults_of_the_document_are_named() {
     check("name: p\n", "`jobwright` is missing: a package begins with `jobwright: 1`");
     check(
         "jobwright: 2\nname: p\nshape: other\n",
@@ -102,6 +106,10 @@ fn every_fault_is_named_with_its_place() {
         "jobwright: 1\nname: p\nflows:\n  f:\n    steps:\n      s: { kind: wrangle }\n",
         "line 6, column 10, at `flows.f.steps.s`: no executor: give `executor` to the step or to its flow",
     );
+}
+
+#[test]
+fn faults_of_steps_and_outputs_are_named() {
     check(
         &flow("steps:\n  s: { kind: wrangel }"),
         "line 7, column 18, at `flows.f.steps.s.kind`: unknown variant `wrangel`, expected one of schemadrift, sqlexecution, fileconverter, ingest, artifactstaging, filereader, wrangle, profile, filewriter, publish",
@@ -154,6 +162,10 @@ fn every_fault_is_named_with_its_place() {
         &flow("outputs:\n  o: { trigger: manual }"),
         "line 7, column 12, at `flows.f.outputs.o`: missing field `steps`",
     );
+}
+
+#[test]
+fn faults_of_parameters_are_named() {
     check(
         &flow("parameters:\n  p: { type: text }"),
         "line 7, column 18, at `flows.f.parameters.p.type`: unknown variant `text`, expected one of string, integer, number, boolean, choice, date, secret",

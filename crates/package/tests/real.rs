@@ -1,6 +1,8 @@
 //! Real exported packages, where the machine has them: they are not part of the repository. Each
 //! must expand to what the README beside them says.
 
+#![cfg(test)]
+
 use std::path::PathBuf;
 
 use jobwright_core::{Flow, JobKind, Output, OutputTrigger, Step};
@@ -9,7 +11,7 @@ fn folder() -> Option<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/packages");
     let found = folder.is_dir();
     if !found {
-        println!("skipped: there are no real packages at {}", folder.display());
+        eprintln!("skipped: there are no real packages at {}", folder.display());
     }
     found.then_some(folder)
 }

@@ -121,8 +121,9 @@ impl<'a> Expansion<'a, '_> {
         let upstream = self.graph.upstream(&self.export.nodes, object.node);
         self.payloads.budget.charge(upstream.len() * 48)?;
         let datasets = self.datasets(&upstream);
-        let mut needs = self.before(object, &branch, &datasets)?;
-        needs.extend(self.prepare(&branch, &upstream, &datasets, &needs)?);
+        let before = self.before(object, &branch, &datasets)?;
+        let prepared = self.prepare(&branch, &upstream, &datasets, &before)?;
+        let needs = if prepared.is_empty() { before } else { prepared };
         let transform =
             Transform { object, flow: self.flow, upstream: &upstream, datasets: &datasets };
         let mut payload = self.payloads.wrangle(&transform)?;

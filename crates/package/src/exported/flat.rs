@@ -94,7 +94,8 @@ fn parameters(data: &Map<String, Value>) -> Result<Parameters<'_>, ExportError> 
             None => row,
         };
         let owner = OWNERS.iter().find(|(field, _)| row.value(field).is_some());
-        let &(field, owner) = owner.ok_or_else(|| row.fault("datasourceId", "an owner"))?;
+        let &(field, owner) =
+            owner.ok_or_else(|| row.fault("datasourceId", "the id of an owner"))?;
         let id = row.int(field)?;
         all.entry((owner, id)).or_default().push(RunParameter::new(row, edit)?);
     }

@@ -67,6 +67,7 @@ pub(super) fn source(nodes: &[Node<'_>], mut node: usize) -> usize {
 }
 
 /// Walks against the edges from a node that lies on or behind a cycle until a node comes again.
+/// References are left out: they have no name.
 fn cycle(export: &Export<'_>, missing: &[usize], stuck: usize) -> Vec<String> {
     let mut place = vec![usize::MAX; export.nodes.len()];
     let mut path = Vec::new();
@@ -81,5 +82,11 @@ fn cycle(export: &Export<'_>, missing: &[usize], stuck: usize) -> Vec<String> {
     path.drain(..place[at]);
     path.push(at);
     path.reverse();
+    if path.iter().any(|&at| export.nodes[at].work != Work::Reference) {
+        path.retain(|&at| export.nodes[at].work != Work::Reference);
+        if path.first() != path.last() || path.len() == 1 {
+            path.extend(path.first().copied());
+        }
+    }
     path.into_iter().map(|at| export.node_name(at)).collect()
 }

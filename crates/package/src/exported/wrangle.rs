@@ -105,7 +105,8 @@ impl<'a, 'e> Payloads<'a, 'e> {
         parameters
     }
 
-    /// Copies the steps of a recipe; declares the flow parameters that they refer to.
+    /// Copies the steps of a recipe; declares the flow parameters that they refer to. What the
+    /// product's editor remembers about their columns is left out: task trees name columns.
     fn recipe_steps(
         &mut self,
         steps: &[Row<'a>],
@@ -115,7 +116,7 @@ impl<'a, 'e> Payloads<'a, 'e> {
         let mut copied = Vec::new();
         for step in steps {
             let mut fields = Map::new();
-            for field in ["id", "portId", "task", "tableData", "columnMetadata"] {
+            for field in ["id", "portId", "task"] {
                 let Some(value) = step.value(field) else { continue };
                 let is_parameter = |name: &str| parameters.contains_key(name);
                 let mut text = |text: &'a str| recipe_text(text, is_parameter, &mut used);
