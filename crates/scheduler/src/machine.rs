@@ -38,7 +38,7 @@ pub use waiting::WaitReason;
 
 use job::JobState;
 use lanes::{Lanes, Waiter};
-use limits::Limits;
+use limits::{Limit, Limits};
 use timers::{Place, Timers};
 
 /// What an engine allows at a time.
@@ -233,6 +233,7 @@ impl Scheduler {
         }
         let lanes = self.lanes_of(&group);
         self.runs.entry((run.deployment, run.run)).or_default().insert(group.id);
+            self.lanes.unpark(Limit::Deployment(run.deployment));
         self.open_jobs += group.open as usize;
         let id = group.id;
         let armed = vec![Timestamp::NEVER; group.jobs.len()].into();
