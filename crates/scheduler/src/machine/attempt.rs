@@ -21,8 +21,9 @@ impl Scheduler {
         let Some(live) = it.live().filter(|live| live.number == number) else { return };
         match report {
             Report::Started(handle) => {
-                let is_new = matches!(it.state, JobState::Requested(_)) || live.handle != handle;
-                if is_new {
+                // An overtaken report without a handle does not take the known one away.
+                let is_new = handle.is_some() && live.handle != handle;
+                if is_new || matches!(it.state, JobState::Requested(_)) {
                     self.record(slot, Event::Started { job, attempt: number, handle }, now, out);
                 }
             }
