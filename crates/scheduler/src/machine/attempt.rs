@@ -56,6 +56,19 @@ impl Scheduler {
     /// Looks at what follows from jobs that ended: others become ready or are skipped, the group
     /// is cancelled or ends, the next run begins.
     pub(super) fn follow_ended(&mut self, now: Timestamp, out: &mut StepResult) {
+    /// Ends a job one of whose needs can no longer be met.
+    pub(super) fn skip(
+        &mut self,
+        slot: u32,
+        job: JobIndex,
+        now: Timestamp,
+        out: &mut StepResult,
+    ) {
+        let Some((need, was)) = self.group(slot).unmet_need(job) else { return };
+        let cause = Cause::Need { job: need, was };
+        self.end_job(slot, job, Verdict::Skipped, cause, now, out);
+    }
+
         while let Some((slot, job)) = self.ended.pop() {
             let Some(verdict) = self.group(slot).job(job).verdict() else { continue };
             self.fail_fast(slot, job, verdict, now, out);
@@ -64,8 +77,7 @@ impl Scheduler {
                 let next = self.group(slot).dependents.of_job(job)[at].job;
                 match self.group(slot).job(next).state {
                     JobState::Waiting { unmet: true, .. } => {
-                        let cause = Cause::Need { job, was: verdict };
-                        self.end_job(slot, next, Verdict::Skipped, cause, now, out);
+                        self.skip(slot, next, now, out);
                     }
                     JobState::Waiting { needs: 0, unmet: false } => {
                         self.make_ready(slot, next, now, out);

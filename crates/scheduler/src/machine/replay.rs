@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use jobwright_core::{
-    Cause, Epoch, Event, GroupId, JobIndex, NodeId, PlanError, Record, Seq, Timestamp, Verdict,
+    Epoch, Event, GroupId, JobIndex, NodeId, PlanError, Record, Seq, Timestamp,
 };
 use thiserror::Error;
 
@@ -190,9 +190,7 @@ impl Scheduler {
         self.cancel_jobs(slot, now, out);
         for job in self.group(slot).indexes() {
             if let JobState::Waiting { unmet: true, .. } = self.group(slot).job(job).state {
-                let (need, was) = self.unmet_need(slot, job);
-                let cause = Cause::Need { job: need, was };
-                self.end_job(slot, job, Verdict::Skipped, cause, now, out);
+                self.skip(slot, job, now, out);
             }
         }
         self.start(slot, now, out);
@@ -229,16 +227,5 @@ impl Scheduler {
         if let Some(stop) = stop {
             out.effects.push(Effect::Stop { attempt, stop });
         }
-    }
-
-    /// The need that a job can no longer have met.
-    fn unmet_need(&self, slot: u32, job: JobIndex) -> (JobIndex, Verdict) {
-        let group = self.group(slot);
-        let needs = group.planned(job).needs.iter();
-        let unmet = needs.filter_map(|need| {
-            let was = group.job(need.job).verdict()?;
-            (!super::group::accepts(need.when, was)).then_some((need.job, was))
-        });
-        unmet.last().unwrap_or((job, Verdict::Skipped))
     }
 }
