@@ -1,5 +1,7 @@
 //! Reports about attempts, and what follows when jobs have ended.
 
+use std::time::Duration;
+
 use jobwright_core::{CancelReason, Cause, Event, FailurePolicy, JobIndex, Timestamp, Verdict};
 
 use super::Scheduler;
@@ -16,7 +18,8 @@ impl Scheduler {
         out: &mut StepResult,
     ) {
         let AttemptKey { group, slot, job, number } = attempt;
-        let Some(slot) = self.locate(group, slot) else { return };
+        let slot = self.locate(group, slot).filter(|slot| !self.slot(*slot).stands);
+        let Some(slot) = slot else { return };
         let Some(it) = self.group(slot).jobs.get(job.at()) else { return };
         let Some(live) = it.live().filter(|live| live.number == number) else { return };
         match report {
@@ -31,7 +34,7 @@ impl Scheduler {
                 let period = self.group(slot).planned(job).policy.timeouts.heartbeat;
                 let Some(period) = period else { return };
                 // At most two records per period: the one before promised one and a half.
-                let beat_by = now + period * 3 / 2;
+                let beat_by = silent_until(now, period);
                 if beat_by.since(live.beat_by) >= period / 2 {
                     self.record(slot, Event::Beat { job, attempt: number, beat_by }, now, out);
                 }
@@ -53,9 +56,6 @@ impl Scheduler {
         self.record(slot, Event::JobEnded { job, verdict, cause }, now, out);
     }
 
-    /// Looks at what follows from jobs that ended: others become ready or are skipped, the group
-    /// is cancelled or ends, the next run begins.
-    pub(super) fn follow_ended(&mut self, now: Timestamp, out: &mut StepResult) {
     /// Ends a job one of whose needs can no longer be met.
     pub(super) fn skip(
         &mut self,
@@ -69,6 +69,9 @@ impl Scheduler {
         self.end_job(slot, job, Verdict::Skipped, cause, now, out);
     }
 
+    /// Looks at what follows from jobs that ended: others become ready or are skipped, the group
+    /// is cancelled or ends, the next run begins.
+    pub(super) fn follow_ended(&mut self, now: Timestamp, out: &mut StepResult) {
         while let Some((slot, job)) = self.ended.pop() {
             let Some(verdict) = self.group(slot).job(job).verdict() else { continue };
             self.fail_fast(slot, job, verdict, now, out);
@@ -128,4 +131,10 @@ impl Scheduler {
             self.start_run(run, now, out);
         }
     }
+}
+
+/// How long an attempt that was heard now may be silent: one period, and half of one in which
+/// beats are not recorded.
+pub(super) fn silent_until(now: Timestamp, period: Duration) -> Timestamp {
+    now + period.saturating_mul(3) / 2
 }

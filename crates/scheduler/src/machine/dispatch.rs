@@ -3,6 +3,7 @@
 use jobwright_core::{Event, JobIndex, Outcome, Stop, StopReason, Timeout, Timestamp, Verdict};
 
 use super::Scheduler;
+use super::attempt::silent_until;
 use super::io::{AttemptKey, Effect, Order, StepResult};
 use super::job::{JobState, abandoned};
 use super::lanes::Waiter;
@@ -46,7 +47,7 @@ impl Scheduler {
         let group = self.group(slot);
         let timeouts = &group.planned(job).policy.timeouts;
         let end_by = now + timeouts.attempt;
-        let beat_by = timeouts.heartbeat.map(|period| now + period * 3 / 2);
+        let beat_by = timeouts.heartbeat.map(|period| silent_until(now, period));
         let number = group.tally(job).attempts + 1;
         let attempt = AttemptKey { group: group.id, slot, job, number };
         let end_by_all = end_by.min(group.job(job).total_by);
@@ -150,10 +151,29 @@ impl Scheduler {
         now: Timestamp,
         out: &mut StepResult,
     ) {
+        match self.group(slot).job(job).state {
+            JobState::Requested(_) | JobState::Running(_) => {
+                self.ask_to_stop(slot, job, reason, now, out);
+            }
+            JobState::Waiting { .. }
+            | JobState::Ready { .. }
+            | JobState::Stopping(_)
+            | JobState::BackingOff { .. }
+            | JobState::Done { .. } => {}
+        }
+    }
+
+    /// Asks a live attempt to stop, with the whole grace from now on.
+    pub(super) fn ask_to_stop(
+        &mut self,
+        slot: u32,
+        job: JobIndex,
+        reason: StopReason,
+        now: Timestamp,
+        out: &mut StepResult,
+    ) {
         let group = self.group(slot);
-        let (JobState::Requested(live) | JobState::Running(live)) = &group.job(job).state else {
-            return;
-        };
+        let Some(live) = group.job(job).live() else { return };
         let number = live.number;
         let grace = group.planned(job).policy.grace.0;
         let attempt = AttemptKey { group: group.id, slot, job, number };
@@ -167,6 +187,9 @@ impl Scheduler {
     pub(super) fn halt(&mut self, now: Timestamp, out: &mut StepResult) {
         self.draining = true;
         for slot in self.by_id.values().copied().collect::<Vec<_>>() {
+            if self.slot(slot).stands {
+                continue;
+            }
             for job in self.group(slot).indexes() {
                 self.stop(slot, job, StopReason::Shutdown, now, out);
             }

@@ -36,6 +36,9 @@ impl Scheduler {
         let group = &it.group;
         let open = group.jobs.iter().filter(|job| job.verdict().is_none()).count();
         assert_eq!(open, group.open as usize, "open jobs of group {} are counted", group.id);
+        if it.stands {
+            return;
+        }
         assert!(open > 0, "group {} has not ended and has an open job", group.id);
         let held = self.run_ahead(&group.plan.run).is_some();
         for index in group.indexes() {
@@ -93,6 +96,9 @@ impl Scheduler {
         }
         for slot in self.by_id.values() {
             let it = self.slot(*slot);
+            if it.stands {
+                continue;
+            }
             for index in it.group.indexes() {
                 if let JobState::Ready { since, .. } = it.group.job(index).state {
                     let lane = found.get(&(*slot, index, since));
