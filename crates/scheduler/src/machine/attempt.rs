@@ -98,7 +98,8 @@ impl Scheduler {
         }
     }
 
-    fn fail_fast(
+    /// Cancels a group that fails fast when a job of it has failed.
+    pub(super) fn fail_fast(
         &mut self,
         slot: u32,
         job: JobIndex,

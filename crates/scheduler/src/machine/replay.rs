@@ -194,6 +194,11 @@ impl Scheduler {
         for job in self.group(slot).indexes() {
             self.reattach(slot, job, now, out);
         }
+        for job in self.group(slot).indexes() {
+            if let Some(verdict) = self.group(slot).job(job).verdict() {
+                self.fail_fast(slot, job, verdict, now, out);
+            }
+        }
         match self.slot_mut(slot).asked.take().filter(|_| self.may_cancel(slot)) {
             Some(reason) => self.cancel_slot(slot, &reason, now, out),
             None => self.cancel_jobs(slot, now, out),
