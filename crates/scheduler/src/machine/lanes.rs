@@ -19,7 +19,7 @@ const LEVEL: i64 = 60_000;
 pub(super) type Rank = i64;
 
 pub(super) fn rank(since: Timestamp, priority: Priority) -> Rank {
-    since.as_millis() - i64::from(priority.0) * LEVEL
+    since.as_millis().saturating_sub(i64::from(priority.0) * LEVEL)
 }
 
 /// A job that waits, with when it began to: a job that waits anew has another entry.

@@ -115,7 +115,10 @@ impl Group {
                 state,
                 JobState::Waiting { needs: 0, unmet: false } | JobState::BackingOff { .. }
             ),
-            Event::Requested { .. } => matches!(state, JobState::Ready { .. }),
+            Event::Requested { job, attempt, .. } => {
+                let due = self.tally(*job).attempts.checked_add(1);
+                matches!(state, JobState::Ready { .. }) && due == Some(*attempt)
+            }
             Event::Started { attempt, .. }
             | Event::Beat { attempt, .. }
             | Event::Stopping { attempt, .. }
