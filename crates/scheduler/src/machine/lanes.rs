@@ -73,7 +73,11 @@ impl Lanes {
     pub(super) fn push(&mut self, lane: u32, priority: Priority, waiter: Waiter) {
         let it = &mut self.lanes[lane as usize];
         match it.levels.iter_mut().find(|(level, _)| *level == priority) {
-            Some((_, queue)) => queue.push_back(waiter),
+            // At the end, but for groups that are adopted and clocks that went back.
+            Some((_, queue)) => {
+                let at = queue.partition_point(|other| other.since <= waiter.since);
+                queue.insert(at, waiter);
+            }
             None => it.levels.push((priority, VecDeque::from([waiter]))),
         }
         let rank = rank(waiter.since, priority);

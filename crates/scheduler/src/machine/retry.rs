@@ -50,7 +50,9 @@ impl Group {
             Some(StopReason::Cancelled { .. }) => end(Verdict::Cancelled, Cause::GroupCancelled),
             Some(_) | None if self.cancels(job) => end(Verdict::Cancelled, Cause::GroupCancelled),
             Some(StopReason::Shutdown) if class != FailureClass::Lost => Next::Retry { at: now },
-            Some(StopReason::TimedOut(_) | StopReason::Shutdown) | None => self.after_failure(job, class, now),
+            Some(StopReason::TimedOut(_) | StopReason::Shutdown) | None => {
+                self.after_failure(job, class, now)
+            }
         };
         (outcome, next)
     }
@@ -123,7 +125,7 @@ impl Group {
         let seed = self.plan.job_id(job).get().unsigned_abs() ^ (u64::from(failures) << 53);
         let per_mille = mix(seed) % (u64::from(retry.jitter.min(100)) * 10 + 1);
         let extra = millis(wait).saturating_mul(per_mille.cast_signed()) / 1000;
-        wait + Duration::from_millis(extra.unsigned_abs())
+        wait.saturating_add(Duration::from_millis(extra.unsigned_abs()))
     }
 }
 
