@@ -219,6 +219,10 @@ impl Scheduler {
             JobState::Done { .. } => {
                 self.open_jobs -= 1;
                 self.ended.push((slot, index));
+                // Others may have waited behind it.
+                if let Some((pool, _)) = self.lanes.uses(lane).pool {
+                    self.lanes.unpark(Limit::Pool(pool));
+                }
             }
             JobState::Waiting { .. }
             | JobState::Requested(_)

@@ -1,5 +1,7 @@
 //! How groups are cancelled or dropped.
 
+use std::collections::BTreeSet;
+
 use jobwright_core::{
     CancelReason, Cause, Event, GroupId, JobIndex, StopReason, Timestamp, Verdict,
 };
@@ -83,6 +85,10 @@ impl Scheduler {
         self.open_jobs -= self.group(slot).open as usize;
         for uses in self.live_uses(slot) {
             self.limits.give_back(&uses);
+        }
+        let lanes: BTreeSet<_> = self.slot(slot).lanes.iter().copied().collect();
+        for lane in lanes {
+            let uses = *self.lanes.uses(lane);
             self.lanes.unpark_uses(&uses);
         }
         if let Some(run) = self.remove(slot) {

@@ -6,7 +6,8 @@ use super::Scheduler;
 use super::attempt::silent_until;
 use super::io::{AttemptKey, Effect, Order, StepResult};
 use super::job::{JobState, abandoned};
-use super::lanes::Waiter;
+use super::lanes::{Rank, Waiter};
+use super::limits::Limit;
 use super::timers::Place;
 
 /// How much longer than its grace an attempt may take to report its end before it is given up:
@@ -34,13 +35,24 @@ impl Scheduler {
                     self.lanes.reopen(lane, rank);
                     break;
                 }
-                if let Some(limit) = self.limits.blocks(self.lanes.uses(lane)) {
+                if let Some(limit) = self.blocked(lane, rank) {
                     self.lanes.park(lane, limit);
                     break;
                 }
                 self.request(waiter.place.slot, waiter.place.job, now, out);
             }
         }
+    }
+
+    /// The limit that keeps the first of a lane from going. Small shares of a pool do not pass a
+    /// large one that ranks before them, or it would never find the pool empty enough.
+    fn blocked(&self, lane: u32, rank: Rank) -> Option<Limit> {
+        let uses = self.lanes.uses(lane);
+        let behind = || {
+            let pool = uses.pool.map(|(pool, _)| Limit::Pool(pool));
+            pool.filter(|pool| self.lanes.is_behind(*pool, rank))
+        };
+        self.limits.blocks(uses).or_else(behind)
     }
 
     fn request(&mut self, slot: u32, job: JobIndex, now: Timestamp, out: &mut StepResult) {

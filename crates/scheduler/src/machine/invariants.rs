@@ -66,7 +66,7 @@ impl Scheduler {
 
     fn check_usage(&self) {
         let (mut executors, mut pools, deployments) = self.limits.used();
-        let mut expected: BTreeMap<_, u32> = deployments.keys().map(|id| (*id, 0)).collect();
+        let mut expected: BTreeMap<_, u64> = deployments.keys().map(|id| (*id, 0)).collect();
         let mut counted = (vec![0; executors.len()], vec![0; pools.len()]);
         for slot in self.by_id.values() {
             let it = self.slot(*slot);
@@ -77,7 +77,7 @@ impl Scheduler {
                 let uses = self.lanes.uses(it.lanes[index.at()]);
                 counted.0[uses.executor as usize] += 1;
                 if let Some((pool, weight)) = uses.pool {
-                    counted.1[pool as usize] += weight;
+                    counted.1[pool as usize] += u64::from(weight);
                 }
                 if let Some(deployment) = uses.deployment {
                     *expected.entry(deployment).or_default() += 1;

@@ -137,6 +137,12 @@ impl Lanes {
         self.parked.entry(limit).or_default().push(lane);
     }
 
+    /// Whether somebody who ranks before waits for the limit already.
+    pub(super) fn is_behind(&self, limit: Limit, rank: Rank) -> bool {
+        let lanes = self.parked.get(&limit);
+        lanes.is_some_and(|lanes| lanes.iter().any(|lane| self.oldest(*lane) <= rank))
+    }
+
     /// Opens the lanes that wait for a limit.
     pub(super) fn unpark(&mut self, limit: Limit) {
         if self.parked.is_empty() {
