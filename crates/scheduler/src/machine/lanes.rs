@@ -81,18 +81,21 @@ impl Lanes {
             None => it.levels.push((priority, VecDeque::from([waiter]))),
         }
         let rank = rank(waiter.since, priority);
-        match it.state {
+        match self.lanes[lane as usize].state {
+            // It may rank before the one behind whom the lane was put aside.
+            LaneState::Parked(limit @ Limit::Pool(_)) if self.oldest(lane) == rank => {
+                if let Some(lanes) = self.parked.get_mut(&limit) {
+                    lanes.retain(|other| *other != lane);
+                }
+                self.reopen(lane, rank);
+            }
             LaneState::Parked(_) => {}
             LaneState::Open(known) if known <= rank => {}
             LaneState::Open(known) => {
                 self.open.remove(&(known, lane));
-                self.open.insert((rank, lane));
-                it.state = LaneState::Open(rank);
+                self.reopen(lane, rank);
             }
-            LaneState::Idle => {
-                self.open.insert((rank, lane));
-                it.state = LaneState::Open(rank);
-            }
+            LaneState::Idle => self.reopen(lane, rank),
         }
     }
 
