@@ -28,7 +28,7 @@ mod waiting;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jobwright_core::{
-    DeploymentId, Event, ExecutorName, GroupId, JobIndex, PoolName, RunId, Timestamp,
+    CancelReason, DeploymentId, Event, ExecutorName, GroupId, JobIndex, PoolName, RunId, Timestamp,
 };
 
 pub(crate) use group::Group;
@@ -39,7 +39,7 @@ pub use waiting::WaitReason;
 
 use job::JobState;
 use lanes::{Lanes, Waiter};
-use limits::Limits;
+use limits::{Limit, Limits};
 use timers::{Place, Timers};
 
 /// What an engine allows at a time.
@@ -81,6 +81,10 @@ struct Slot {
     armed: Box<[Timestamp]>,
     /// The turn whose result holds this group's events, and where.
     entry: (u64, usize),
+    /// It was loaded and not adopted: it holds what its live attempts use, and nothing moves.
+    stands: bool,
+    /// Why it is to be cancelled when it is adopted, if somebody asked while it stood.
+    asked: Option<CancelReason>,
 }
 
 impl Scheduler {
@@ -206,8 +210,7 @@ impl Scheduler {
         }
     }
 
-    /// Lets the indexes follow the state of one job. In replay every job comes here once, from
-    /// nothing.
+    /// Lets the indexes follow the state of one job. At adoption every job comes here once.
     fn follow(&mut self, slot: u32, index: JobIndex, was_live: bool) {
         let it = self.slots[slot as usize].as_mut().expect("the caller holds a slot in use");
         let (job, lane) = (it.group.job(index), it.lanes[index.at()]);
@@ -235,6 +238,10 @@ impl Scheduler {
             JobState::Done { .. } => {
                 self.open_jobs -= 1;
                 self.ended.push((slot, index));
+                // Others may have waited behind it.
+                if let Some((pool, _)) = self.lanes.uses(lane).pool {
+                    self.lanes.unpark(Limit::Pool(pool));
+                }
             }
             JobState::Waiting { .. }
             | JobState::Requested(_)
@@ -244,18 +251,19 @@ impl Scheduler {
         }
     }
 
-    /// Takes a group in; its jobs must then go through [`Self::follow`] if they left `Waiting`.
+    /// Takes a group in. Jobs that left `Waiting` must then go through [`Self::follow`].
     fn insert(&mut self, group: Group, turn: (u64, usize)) -> u32 {
         let run = &group.plan.run;
         if let Some(limit) = run.deployment_limit {
             self.limits.deployment(run.deployment, limit);
+            self.lanes.unpark(Limit::Deployment(run.deployment));
         }
         let lanes = self.lanes_of(&group);
         self.runs.entry((run.deployment, run.run)).or_default().insert(group.id);
         self.open_jobs += group.open as usize;
         let id = group.id;
         let armed = vec![Timestamp::NEVER; group.jobs.len()].into();
-        let slot = Slot { group, lanes, armed, entry: turn };
+        let slot = Slot { group, lanes, armed, entry: turn, stands: false, asked: None };
         let at = match self.free.pop() {
             Some(at) => {
                 self.slots[at as usize] = Some(slot);

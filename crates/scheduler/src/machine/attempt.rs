@@ -1,5 +1,7 @@
 //! Reports about attempts, and what follows when jobs have ended.
 
+use std::time::Duration;
+
 use jobwright_core::{CancelReason, Cause, Event, FailurePolicy, JobIndex, Timestamp, Verdict};
 
 use super::Scheduler;
@@ -16,13 +18,15 @@ impl Scheduler {
         out: &mut StepResult,
     ) {
         let AttemptKey { group, slot, job, number } = attempt;
-        let Some(slot) = self.locate(group, slot) else { return };
+        let slot = self.locate(group, slot).filter(|slot| !self.slot(*slot).stands);
+        let Some(slot) = slot else { return };
         let Some(it) = self.group(slot).jobs.get(job.at()) else { return };
         let Some(live) = it.live().filter(|live| live.number == number) else { return };
         match report {
             Report::Started(handle) => {
-                let is_new = matches!(it.state, JobState::Requested(_)) || live.handle != handle;
-                if is_new {
+                // An overtaken report without a handle does not take the known one away.
+                let is_new = handle.is_some() && live.handle != handle;
+                if is_new || matches!(it.state, JobState::Requested(_)) {
                     self.record(slot, Event::Started { job, attempt: number, handle }, now, out);
                 }
             }
@@ -30,7 +34,7 @@ impl Scheduler {
                 let period = self.group(slot).planned(job).policy.timeouts.heartbeat;
                 let Some(period) = period else { return };
                 // At most two records per period: the one before promised one and a half.
-                let beat_by = now + period * 3 / 2;
+                let beat_by = silent_until(now, period);
                 if beat_by.since(live.beat_by) >= period / 2 {
                     self.record(slot, Event::Beat { job, attempt: number, beat_by }, now, out);
                 }
@@ -52,6 +56,19 @@ impl Scheduler {
         self.record(slot, Event::JobEnded { job, verdict, cause }, now, out);
     }
 
+    /// Ends a job one of whose needs can no longer be met.
+    pub(super) fn skip(
+        &mut self,
+        slot: u32,
+        job: JobIndex,
+        now: Timestamp,
+        out: &mut StepResult,
+    ) {
+        let Some((need, was)) = self.group(slot).unmet_need(job) else { return };
+        let cause = Cause::Need { job: need, was };
+        self.end_job(slot, job, Verdict::Skipped, cause, now, out);
+    }
+
     /// Looks at what follows from jobs that ended: others become ready or are skipped, the group
     /// is cancelled or ends, the next run begins.
     pub(super) fn follow_ended(&mut self, now: Timestamp, out: &mut StepResult) {
@@ -63,8 +80,7 @@ impl Scheduler {
                 let next = self.group(slot).dependents.of_job(job)[at].job;
                 match self.group(slot).job(next).state {
                     JobState::Waiting { unmet: true, .. } => {
-                        let cause = Cause::Need { job, was: verdict };
-                        self.end_job(slot, next, Verdict::Skipped, cause, now, out);
+                        self.skip(slot, next, now, out);
                     }
                     JobState::Waiting { needs: 0, unmet: false } => {
                         self.make_ready(slot, next, now, out);
@@ -82,7 +98,8 @@ impl Scheduler {
         }
     }
 
-    fn fail_fast(
+    /// Cancels a group that fails fast when a job of it has failed.
+    pub(super) fn fail_fast(
         &mut self,
         slot: u32,
         job: JobIndex,
@@ -115,4 +132,10 @@ impl Scheduler {
             self.start_run(run, now, out);
         }
     }
+}
+
+/// How long an attempt that was heard now may be silent: one period, and half of one in which
+/// beats are not recorded.
+pub(super) fn silent_until(now: Timestamp, period: Duration) -> Timestamp {
+    now + period.saturating_mul(3) / 2
 }

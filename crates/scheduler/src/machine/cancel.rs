@@ -1,5 +1,7 @@
 //! How groups are cancelled or dropped.
 
+use std::collections::BTreeSet;
+
 use jobwright_core::{
     CancelReason, Cause, Event, GroupId, JobIndex, StopReason, Timestamp, Verdict,
 };
@@ -7,6 +9,7 @@ use jobwright_core::{
 use super::Scheduler;
 use super::io::StepResult;
 use super::job::JobState;
+use super::limits::Use;
 
 impl Scheduler {
     /// Cancels a group; nothing happens if it has ended.
@@ -18,13 +21,19 @@ impl Scheduler {
         out: &mut StepResult,
     ) {
         let Some(slot) = self.by_id.get(&group).copied() else { return };
-        let is_new = match &self.group(slot).cancel {
-            None | Some(CancelReason::FailFast { .. }) => true,
-            Some(CancelReason::Requested(_) | CancelReason::Superseded) => false,
-        };
-        if is_new {
+        if self.slot(slot).stands {
+            self.slot_mut(slot).asked.get_or_insert_with(|| reason.clone());
+        } else if self.may_cancel(slot) {
             self.cancel_slot(slot, reason, now, out);
             self.follow_ended(now, out);
+        }
+    }
+
+    /// Whether a request to cancel the group says anything new.
+    pub(super) fn may_cancel(&self, slot: u32) -> bool {
+        match &self.group(slot).cancel {
+            None | Some(CancelReason::FailFast { .. }) => true,
+            Some(CancelReason::Requested(_) | CancelReason::Superseded) => false,
         }
     }
 
@@ -73,17 +82,24 @@ impl Scheduler {
     /// Drops a group that another engine drives: no event, no effect, its slots are free.
     pub(super) fn forget(&mut self, group: GroupId, now: Timestamp, out: &mut StepResult) {
         let Some(slot) = self.by_id.get(&group).copied() else { return };
-        let it = self.slot(slot);
-        let live = it.group.indexes().filter(|job| it.group.job(*job).live().is_some());
-        let lanes: Vec<_> = live.map(|job| it.lanes[job.at()]).collect();
-        self.open_jobs -= it.group.open as usize;
+        self.open_jobs -= self.group(slot).open as usize;
+        for uses in self.live_uses(slot) {
+            self.limits.give_back(&uses);
+        }
+        let lanes: BTreeSet<_> = self.slot(slot).lanes.iter().copied().collect();
         for lane in lanes {
             let uses = *self.lanes.uses(lane);
-            self.limits.give_back(&uses);
             self.lanes.unpark_uses(&uses);
         }
         if let Some(run) = self.remove(slot) {
             self.start_run(run, now, out);
         }
+    }
+
+    /// What the live attempts of a group use.
+    pub(super) fn live_uses(&self, slot: u32) -> Vec<Use> {
+        let it = self.slot(slot);
+        let live = it.group.indexes().filter(|job| it.group.job(*job).live().is_some());
+        live.map(|job| *self.lanes.uses(it.lanes[job.at()])).collect()
     }
 }

@@ -3,9 +3,11 @@
 use jobwright_core::{Event, JobIndex, Outcome, Stop, StopReason, Timeout, Timestamp, Verdict};
 
 use super::Scheduler;
+use super::attempt::silent_until;
 use super::io::{AttemptKey, Effect, Order, StepResult};
 use super::job::{JobState, abandoned};
-use super::lanes::Waiter;
+use super::lanes::{Rank, Waiter};
+use super::limits::Limit;
 use super::timers::Place;
 
 /// How much longer than its grace an attempt may take to report its end before it is given up:
@@ -33,7 +35,7 @@ impl Scheduler {
                     self.lanes.reopen(lane, rank);
                     break;
                 }
-                if let Some(limit) = self.limits.blocks(self.lanes.uses(lane)) {
+                if let Some(limit) = self.blocked(lane, rank) {
                     self.lanes.park(lane, limit);
                     break;
                 }
@@ -42,11 +44,22 @@ impl Scheduler {
         }
     }
 
+    /// The limit that keeps the first of a lane from going. Small shares of a pool do not pass a
+    /// large one that ranks before them, or it would never find the pool empty enough.
+    fn blocked(&self, lane: u32, rank: Rank) -> Option<Limit> {
+        let uses = self.lanes.uses(lane);
+        let behind = || {
+            let pool = uses.pool.map(|(pool, _)| Limit::Pool(pool));
+            pool.filter(|pool| self.lanes.is_behind(*pool, rank))
+        };
+        self.limits.blocks(uses).or_else(behind)
+    }
+
     fn request(&mut self, slot: u32, job: JobIndex, now: Timestamp, out: &mut StepResult) {
         let group = self.group(slot);
         let timeouts = &group.planned(job).policy.timeouts;
         let end_by = now + timeouts.attempt;
-        let beat_by = timeouts.heartbeat.map(|period| now + period * 3 / 2);
+        let beat_by = timeouts.heartbeat.map(|period| silent_until(now, period));
         let number = group.tally(job).attempts + 1;
         let attempt = AttemptKey { group: group.id, slot, job, number };
         let end_by_all = end_by.min(group.job(job).total_by);
@@ -150,10 +163,29 @@ impl Scheduler {
         now: Timestamp,
         out: &mut StepResult,
     ) {
+        match self.group(slot).job(job).state {
+            JobState::Requested(_) | JobState::Running(_) => {
+                self.ask_to_stop(slot, job, reason, now, out);
+            }
+            JobState::Waiting { .. }
+            | JobState::Ready { .. }
+            | JobState::Stopping(_)
+            | JobState::BackingOff { .. }
+            | JobState::Done { .. } => {}
+        }
+    }
+
+    /// Asks a live attempt to stop, with the whole grace from now on.
+    pub(super) fn ask_to_stop(
+        &mut self,
+        slot: u32,
+        job: JobIndex,
+        reason: StopReason,
+        now: Timestamp,
+        out: &mut StepResult,
+    ) {
         let group = self.group(slot);
-        let (JobState::Requested(live) | JobState::Running(live)) = &group.job(job).state else {
-            return;
-        };
+        let Some(live) = group.job(job).live() else { return };
         let number = live.number;
         let grace = group.planned(job).policy.grace.0;
         let attempt = AttemptKey { group: group.id, slot, job, number };
@@ -167,6 +199,9 @@ impl Scheduler {
     pub(super) fn halt(&mut self, now: Timestamp, out: &mut StepResult) {
         self.draining = true;
         for slot in self.by_id.values().copied().collect::<Vec<_>>() {
+            if self.slot(slot).stands {
+                continue;
+            }
             for job in self.group(slot).indexes() {
                 self.stop(slot, job, StopReason::Shutdown, now, out);
             }

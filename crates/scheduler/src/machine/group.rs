@@ -232,6 +232,14 @@ impl Group {
         !needs.is_empty() && needs.iter().all(|need| need.when != Trigger::Succeeded)
     }
 
+    /// The first need that the job can no longer have met, and how the needed job ended.
+    pub(super) fn unmet_need(&self, job: JobIndex) -> Option<(JobIndex, Verdict)> {
+        self.planned(job).needs.iter().find_map(|need| {
+            let was = self.job(need.job).verdict()?;
+            (!accepts(need.when, was)).then_some((need.job, was))
+        })
+    }
+
     pub(super) fn indexes(&self) -> impl Iterator<Item = JobIndex> + use<> {
         (0..self.jobs.len() as u32).map(JobIndex)
     }

@@ -19,7 +19,7 @@ const LEVEL: i64 = 60_000;
 pub(super) type Rank = i64;
 
 pub(super) fn rank(since: Timestamp, priority: Priority) -> Rank {
-    since.as_millis() - i64::from(priority.0) * LEVEL
+    since.as_millis().saturating_sub(i64::from(priority.0) * LEVEL)
 }
 
 /// A job that waits, with when it began to: a job that waits anew has another entry.
@@ -73,22 +73,29 @@ impl Lanes {
     pub(super) fn push(&mut self, lane: u32, priority: Priority, waiter: Waiter) {
         let it = &mut self.lanes[lane as usize];
         match it.levels.iter_mut().find(|(level, _)| *level == priority) {
-            Some((_, queue)) => queue.push_back(waiter),
+            // At the end, but for groups that are adopted and clocks that went back.
+            Some((_, queue)) => {
+                let at = queue.partition_point(|other| other.since <= waiter.since);
+                queue.insert(at, waiter);
+            }
             None => it.levels.push((priority, VecDeque::from([waiter]))),
         }
         let rank = rank(waiter.since, priority);
-        match it.state {
+        match self.lanes[lane as usize].state {
+            // It may rank before the one behind whom the lane was put aside.
+            LaneState::Parked(limit @ Limit::Pool(_)) if self.oldest(lane) == rank => {
+                if let Some(lanes) = self.parked.get_mut(&limit) {
+                    lanes.retain(|other| *other != lane);
+                }
+                self.reopen(lane, rank);
+            }
             LaneState::Parked(_) => {}
             LaneState::Open(known) if known <= rank => {}
             LaneState::Open(known) => {
                 self.open.remove(&(known, lane));
-                self.open.insert((rank, lane));
-                it.state = LaneState::Open(rank);
+                self.reopen(lane, rank);
             }
-            LaneState::Idle => {
-                self.open.insert((rank, lane));
-                it.state = LaneState::Open(rank);
-            }
+            LaneState::Idle => self.reopen(lane, rank),
         }
     }
 
@@ -131,6 +138,12 @@ impl Lanes {
     pub(super) fn park(&mut self, lane: u32, limit: Limit) {
         self.lanes[lane as usize].state = LaneState::Parked(limit);
         self.parked.entry(limit).or_default().push(lane);
+    }
+
+    /// Whether somebody who ranks before waits for the limit already.
+    pub(super) fn is_behind(&self, limit: Limit, rank: Rank) -> bool {
+        let lanes = self.parked.get(&limit);
+        lanes.is_some_and(|lanes| lanes.iter().any(|lane| self.oldest(*lane) <= rank))
     }
 
     /// Opens the lanes that wait for a limit.

@@ -9,7 +9,8 @@ use jobwright_core::{DeploymentId, ExecutorName, PoolName};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Gauge {
     pub(super) limit: u32,
-    pub(super) used: u32,
+    /// Wide enough for the largest shares of many attempts, which replay may find live.
+    pub(super) used: u64,
 }
 
 impl Gauge {
@@ -20,7 +21,7 @@ impl Gauge {
     /// A share that is larger than the limit fits when nothing else is used, so that it cannot
     /// wait for ever.
     fn admits(self, weight: u32) -> bool {
-        self.used == 0 && self.limit > 0 || self.used.saturating_add(weight) <= self.limit
+        self.used == 0 && self.limit > 0 || self.used + u64::from(weight) <= u64::from(self.limit)
     }
 }
 
@@ -103,7 +104,7 @@ impl Limits {
     pub(super) fn take(&mut self, uses: &Use) {
         self.executors[uses.executor as usize].1.used += 1;
         if let Some((pool, weight)) = uses.pool {
-            self.pools[pool as usize].1.used += weight;
+            self.pools[pool as usize].1.used += u64::from(weight);
         }
         if let Some(gauge) = uses.deployment.and_then(|id| self.deployments.get_mut(&id)) {
             gauge.used += 1;
@@ -113,7 +114,7 @@ impl Limits {
     pub(super) fn give_back(&mut self, uses: &Use) {
         self.executors[uses.executor as usize].1.used -= 1;
         if let Some((pool, weight)) = uses.pool {
-            self.pools[pool as usize].1.used -= weight;
+            self.pools[pool as usize].1.used -= u64::from(weight);
         }
         if let Some(gauge) = uses.deployment.and_then(|id| self.deployments.get_mut(&id)) {
             gauge.used -= 1;
@@ -135,7 +136,7 @@ impl Limits {
     }
 
     /// Everything used, for the check of invariants.
-    pub(super) fn used(&self) -> (Vec<u32>, Vec<u32>, BTreeMap<DeploymentId, u32>) {
+    pub(super) fn used(&self) -> (Vec<u64>, Vec<u64>, BTreeMap<DeploymentId, u64>) {
         (
             self.executors.iter().map(|(_, gauge)| gauge.used).collect(),
             self.pools.iter().map(|(_, gauge)| gauge.used).collect(),

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use jobwright_core::{
-    Cause, Epoch, Event, GroupId, JobIndex, NodeId, PlanError, Record, Seq, Timestamp, Verdict,
+    Epoch, Event, GroupId, JobIndex, NodeId, PlanError, Record, Seq, Timestamp,
 };
 use thiserror::Error;
 
+use super::attempt::silent_until;
 use super::group::Group;
 use super::io::{AttemptKey, Effect, Order, StepResult};
 use super::job::JobState;
@@ -114,7 +115,10 @@ impl Group {
                 state,
                 JobState::Waiting { needs: 0, unmet: false } | JobState::BackingOff { .. }
             ),
-            Event::Requested { .. } => matches!(state, JobState::Ready { .. }),
+            Event::Requested { job, attempt, .. } => {
+                let due = self.tally(*job).attempts.checked_add(1);
+                matches!(state, JobState::Ready { .. }) && due == Some(*attempt)
+            }
             Event::Started { attempt, .. }
             | Event::Beat { attempt, .. }
             | Event::Stopping { attempt, .. }
@@ -162,13 +166,17 @@ impl Scheduler {
             return Ok(());
         }
         let slot = self.insert(group, (u64::MAX, 0));
-        for job in self.group(slot).indexes() {
-            let state = &self.group(slot).job(job).state;
-            if !matches!(state, JobState::Done { .. } | JobState::Waiting { .. }) {
-                self.follow(slot, job, false);
-            }
+        self.slot_mut(slot).stands = true;
+        for uses in self.live_uses(slot) {
+            self.limits.take(&uses);
         }
         Ok(())
+    }
+
+    /// The state of a group, to be compared with that of another machine.
+    #[must_use]
+    pub fn state_of(&self, group: GroupId) -> Option<impl PartialEq + std::fmt::Debug + use<'_>> {
+        Some(self.group(*self.by_id.get(&group)?))
     }
 
     /// Goes on with a group that was loaded: live attempts are taken up again, and what follows
@@ -182,17 +190,25 @@ impl Scheduler {
         out: &mut StepResult,
     ) {
         let Some(slot) = self.by_id.get(&id).copied() else { return };
-        self.slot_mut(slot).group.epoch = epoch;
         self.record(slot, Event::Adopted { epoch, node }, now, out);
-        for job in self.group(slot).indexes() {
-            self.reattach(slot, job, out);
+        if std::mem::take(&mut self.slot_mut(slot).stands) {
+            self.move_again(slot);
         }
-        self.cancel_jobs(slot, now, out);
+        for job in self.group(slot).indexes() {
+            self.reattach(slot, job, now, out);
+        }
+        for job in self.group(slot).indexes() {
+            if let Some(verdict) = self.group(slot).job(job).verdict() {
+                self.fail_fast(slot, job, verdict, now, out);
+            }
+        }
+        match self.slot_mut(slot).asked.take().filter(|_| self.may_cancel(slot)) {
+            Some(reason) => self.cancel_slot(slot, &reason, now, out),
+            None => self.cancel_jobs(slot, now, out),
+        }
         for job in self.group(slot).indexes() {
             if let JobState::Waiting { unmet: true, .. } = self.group(slot).job(job).state {
-                let (need, was) = self.unmet_need(slot, job);
-                let cause = Cause::Need { job: need, was };
-                self.end_job(slot, job, Verdict::Skipped, cause, now, out);
+                self.skip(slot, job, now, out);
             }
         }
         self.start(slot, now, out);
@@ -202,7 +218,24 @@ impl Scheduler {
         }
     }
 
-    fn reattach(&mut self, slot: u32, job: JobIndex, out: &mut StepResult) {
+    /// Lets the indexes know the jobs of a group that stood still.
+    fn move_again(&mut self, slot: u32) {
+        for index in self.group(slot).indexes() {
+            let job = self.group(slot).job(index);
+            match job.state {
+                JobState::Waiting { .. } | JobState::Done { .. } => {}
+                JobState::Ready { .. }
+                | JobState::Requested(_)
+                | JobState::Running(_)
+                | JobState::Stopping(_)
+                | JobState::BackingOff { .. } => self.follow(slot, index, job.live().is_some()),
+            }
+        }
+    }
+
+    /// Takes a live attempt up again. It could neither beat nor hear a request to stop while no
+    /// engine drove it, so the times for these begin anew.
+    fn reattach(&mut self, slot: u32, job: JobIndex, now: Timestamp, out: &mut StepResult) {
         let group = self.group(slot);
         let Some(live) = group.job(job).live() else { return };
         let attempt = AttemptKey { group: group.id, slot, job, number: live.number };
@@ -213,32 +246,23 @@ impl Scheduler {
             inputs: group.inputs(job),
             handle: live.handle.clone(),
         };
-        let stop = match &group.job(job).state {
+        out.effects.push(Effect::Reattach(order));
+        match &group.job(job).state {
             JobState::Stopping(stopping) => {
-                let grace = group.planned(job).policy.grace.0;
-                Some(jobwright_core::Stop { reason: stopping.reason.clone(), grace })
+                let reason = stopping.reason.clone();
+                self.ask_to_stop(slot, job, reason, now, out);
+            }
+            JobState::Requested(_) | JobState::Running(_) => {
+                if let Some(period) = group.planned(job).policy.timeouts.heartbeat {
+                    let beat_by = silent_until(now, period);
+                    let number = attempt.number;
+                    self.record(slot, Event::Beat { job, attempt: number, beat_by }, now, out);
+                }
             }
             JobState::Waiting { .. }
             | JobState::Ready { .. }
-            | JobState::Requested(_)
-            | JobState::Running(_)
             | JobState::BackingOff { .. }
-            | JobState::Done { .. } => None,
-        };
-        out.effects.push(Effect::Reattach(order));
-        if let Some(stop) = stop {
-            out.effects.push(Effect::Stop { attempt, stop });
+            | JobState::Done { .. } => {}
         }
-    }
-
-    /// The need that a job can no longer have met.
-    fn unmet_need(&self, slot: u32, job: JobIndex) -> (JobIndex, Verdict) {
-        let group = self.group(slot);
-        let needs = group.planned(job).needs.iter();
-        let unmet = needs.filter_map(|need| {
-            let was = group.job(need.job).verdict()?;
-            (!super::group::accepts(need.when, was)).then_some((need.job, was))
-        });
-        unmet.last().unwrap_or((job, Verdict::Skipped))
     }
 }

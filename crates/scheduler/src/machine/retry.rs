@@ -36,8 +36,10 @@ impl Group {
             | JobState::Done { .. } => None,
         };
         let outcome = match stopping {
-            Some(reason) => stopped_outcome(reason, outcome),
-            None => outcome,
+            Some(reason) if !self.stays_lost(job, reason, &outcome) => {
+                stopped_outcome(reason, outcome)
+            }
+            Some(_) | None => outcome,
         };
         let class = match &outcome {
             Outcome::Succeeded(_) => return (outcome, end(Verdict::Succeeded, Cause::Attempt)),
@@ -47,10 +49,23 @@ impl Group {
             Some(StopReason::TimedOut(Timeout::Total)) => end(Verdict::Failed, Cause::TotalTimeout),
             Some(StopReason::Cancelled { .. }) => end(Verdict::Cancelled, Cause::GroupCancelled),
             Some(_) | None if self.cancels(job) => end(Verdict::Cancelled, Cause::GroupCancelled),
-            Some(StopReason::Shutdown) => Next::Retry { at: now },
-            Some(StopReason::TimedOut(_)) | None => self.after_failure(job, class, now),
+            Some(StopReason::Shutdown) if class != FailureClass::Lost => Next::Retry { at: now },
+            Some(StopReason::TimedOut(_) | StopReason::Shutdown) | None => {
+                self.after_failure(job, class, now)
+            }
         };
         (outcome, next)
+    }
+
+    /// Whether the loss of an attempt that was asked to stop must be told as one: the work may
+    /// still go on somewhere, which matters where it is to happen at most once.
+    fn stays_lost(&self, job: JobIndex, reason: &StopReason, outcome: &Outcome) -> bool {
+        let is_lost = match outcome {
+            Outcome::Succeeded(_) => false,
+            Outcome::Failed(failure) => failure.class == FailureClass::Lost,
+        };
+        let is_cancelled = matches!(reason, StopReason::Cancelled { .. });
+        is_lost && !is_cancelled && self.planned(job).policy.on_lost == OnLost::Fail
     }
 
     /// Whether the group's cancellation means this job too.
@@ -110,7 +125,7 @@ impl Group {
         let seed = self.plan.job_id(job).get().unsigned_abs() ^ (u64::from(failures) << 53);
         let per_mille = mix(seed) % (u64::from(retry.jitter.min(100)) * 10 + 1);
         let extra = millis(wait).saturating_mul(per_mille.cast_signed()) / 1000;
-        wait + Duration::from_millis(extra.unsigned_abs())
+        wait.saturating_add(Duration::from_millis(extra.unsigned_abs()))
     }
 }
 

@@ -78,7 +78,7 @@ impl Scheduler {
 
     /// Makes the jobs of a group ready that need nothing more, unless an earlier run is ahead.
     pub(super) fn start(&mut self, slot: u32, now: Timestamp, out: &mut StepResult) {
-        if self.run_ahead(&self.group(slot).plan.run).is_some() {
+        if self.slot(slot).stands || self.run_ahead(&self.group(slot).plan.run).is_some() {
             return;
         }
         for job in self.group(slot).indexes() {

@@ -31,8 +31,8 @@ pub enum WaitReason {
         pool: PoolName,
         /// How much there is.
         limit: u32,
-        /// How much is used.
-        used: u32,
+        /// How much is used; more than the limit while a larger share is live.
+        used: u64,
     },
     /// Its deployment has as many live attempts as it may have.
     DeploymentFull {
