@@ -238,7 +238,7 @@ pub(crate) fn jobs(
             step: declared.name.clone(),
             flow: flow.clone(),
             kind: declared.kind,
-            executor: declared.executor.clone(),
+            executor: step.executor.clone(),
             payload,
             policy: Arc::clone(&step.policy),
             optional: declared.optional,

@@ -1,11 +1,11 @@
 //! A package made ready for expansion: steps numbered over all flows, needs as numbers, and
 //! everything that does not differ between runs shared. Made once per release.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jobwright_core::reference;
-use jobwright_core::{FlowName, Package, Policy, StepName, StepRef, Trigger};
+use jobwright_core::{ExecutorName, FlowName, Package, Policy, StepName, StepRef, Trigger};
 
 /// A package made ready for expansion.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(crate) struct TemplateStep {
     pub(crate) payload: Arc<serde_json::Value>,
     pub(crate) has_references: bool,
     pub(crate) policy: Arc<Policy>,
+    /// One name for all steps of an executor, so that comparing them is comparing pointers.
+    pub(crate) executor: ExecutorName,
 }
 
 impl Template {
@@ -41,6 +43,7 @@ impl Template {
             }
             total += flow.steps.len();
         }
+        let mut executors = BTreeSet::new();
         let mut steps = Vec::with_capacity(total);
         for (flow_at, flow) in package.flows.iter().enumerate() {
             for (at, step) in flow.steps.iter().enumerate() {
@@ -50,6 +53,13 @@ impl Template {
                 };
                 let needs =
                     step.needs.iter().filter_map(|need| Some((number(&need.on)?, need.when)));
+                let executor = match executors.get(&step.executor) {
+                    Some(known) => ExecutorName::clone(known),
+                    None => {
+                        executors.insert(step.executor.clone());
+                        step.executor.clone()
+                    }
+                };
                 steps.push(TemplateStep {
                     flow: flow_at,
                     at,
@@ -57,6 +67,7 @@ impl Template {
                     payload: Arc::new(step.payload.clone()),
                     has_references: reference::has_references(&step.payload),
                     policy: Arc::new(step.policy.clone()),
+                    executor,
                 });
             }
         }
