@@ -46,14 +46,17 @@ fn main() {
             optional: false,
             needs: match at {
                 0 => vec![],
-                9 => (1..9).map(|job| PlannedNeed { job: JobIndex(job), when: Trigger::Succeeded }).collect(),
+                9 => (1..9)
+                    .map(|job| PlannedNeed { job: JobIndex(job), when: Trigger::Succeeded })
+                    .collect(),
                 _ => vec![PlannedNeed { job: JobIndex(0), when: Trigger::Succeeded }],
             },
         })
         .collect();
     let rounds: usize = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(10);
     for _ in 0..rounds {
-        let plans: Vec<_> = (0..groups).map(|at| (GroupId::new(at + 1).unwrap(), plan(&run, at, &jobs))).collect();
+        let plans: Vec<_> =
+            (0..groups).map(|at| (GroupId::new(at + 1).unwrap(), plan(&run, at, &jobs))).collect();
         let capacity = Capacity { executors: vec![(executor.clone(), None)], pools: vec![] };
         let mut machine = Scheduler::new(&capacity);
         let mut out = StepResult::default();
@@ -68,11 +71,17 @@ fn main() {
             for input in inputs.drain(..) {
                 machine.step(now, input, &mut out);
             }
+            if out.more {
+                inputs.push(Input::Tick);
+            }
             events += out.journal.iter().map(|entry| entry.events.len()).sum::<usize>();
             for effect in out.effects.drain(..) {
                 if let Effect::Dispatch(order) = effect {
                     done += 1;
-                    inputs.push(Input::Report { attempt: order.attempt, report: Report::Ended(Outcome::Succeeded(Success::empty())) });
+                    inputs.push(Input::Report {
+                        attempt: order.attempt,
+                        report: Report::Ended(Outcome::Succeeded(Success::empty())),
+                    });
                 }
             }
         }

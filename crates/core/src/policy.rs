@@ -158,7 +158,8 @@ impl Default for Timeouts {
 }
 
 /// Which ready job goes first: higher is sooner, 0 is the default. A waiting job gains one level
-/// per minute, so that nothing starves.
+/// per minute, so that nothing starves; jobs of a group that has begun count one level higher, so
+/// that what was begun is finished first.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]

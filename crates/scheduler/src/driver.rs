@@ -102,6 +102,9 @@ impl Driver {
             for input in self.turn.inputs.drain(..) {
                 self.machine.step(now, input, &mut self.turn.out);
             }
+            if self.turn.out.more {
+                self.turn.reports.push(Input::Tick);
+            }
             self.append(now).await?;
             self.perform();
         }

@@ -40,7 +40,7 @@ pub use waiting::WaitReason;
 use job::JobState;
 use lanes::{Lanes, Waiter};
 use limits::{Limit, Limits};
-use timers::{Place, Timers};
+use timers::{BLOCK, Place, Timers};
 
 /// What an engine allows at a time.
 #[derive(Debug, Clone, Default)]
@@ -65,6 +65,8 @@ pub struct Scheduler {
     timers: Timers,
     /// Jobs that are not done, over all groups.
     open_jobs: usize,
+    /// Blocks of jobs that share a timer, over all groups.
+    blocks: usize,
     draining: bool,
     /// Jobs that ended in this step and whose followers have not been looked at; empty between
     /// steps.
@@ -77,7 +79,7 @@ struct Slot {
     group: Group,
     /// The lane of each job.
     lanes: Box<[u32]>,
-    /// The soonest deadline of each job that is in the timers.
+    /// The soonest deadline of each block of jobs that is in the timers.
     armed: Box<[Timestamp]>,
     /// The turn whose result holds this group's events, and where.
     entry: (u64, usize),
@@ -214,12 +216,6 @@ impl Scheduler {
     fn follow(&mut self, slot: u32, index: JobIndex, was_live: bool) {
         let it = self.slots[slot as usize].as_mut().expect("the caller holds a slot in use");
         let (job, lane) = (it.group.job(index), it.lanes[index.at()]);
-        let place = Place { slot, job: index, group: it.group.id };
-        let deadline = job.deadline();
-        if deadline < it.armed[index.at()] {
-            it.armed[index.at()] = deadline;
-            self.timers.arm(deadline, place);
-        }
         let is_live = job.live().is_some();
         if is_live != was_live {
             let uses = *self.lanes.uses(lane);
@@ -232,7 +228,11 @@ impl Scheduler {
         }
         match &job.state {
             JobState::Ready { since, .. } => {
-                let priority = it.group.planned(index).policy.priority;
+                let mut priority = it.group.planned(index).policy.priority;
+                if it.group.begun {
+                    priority.0 = priority.0.saturating_add(1);
+                }
+                let place = Place { slot, job: index, group: it.group.id };
                 self.lanes.push(lane, priority, Waiter { place, since: *since });
             }
             JobState::Done { .. } => {
@@ -249,6 +249,7 @@ impl Scheduler {
             | JobState::Stopping(_)
             | JobState::BackingOff { .. } => {}
         }
+        self.arm(slot, index);
     }
 
     /// Takes a group in. Jobs that left `Waiting` must then go through [`Self::follow`].
@@ -262,7 +263,8 @@ impl Scheduler {
         self.runs.entry((run.deployment, run.run)).or_default().insert(group.id);
         self.open_jobs += group.open as usize;
         let id = group.id;
-        let armed = vec![Timestamp::NEVER; group.jobs.len()].into();
+        let armed = vec![Timestamp::NEVER; group.jobs.len().div_ceil(BLOCK)].into_boxed_slice();
+        self.blocks += armed.len();
         let slot = Slot { group, lanes, armed, entry: turn, stands: false, asked: None };
         let at = match self.free.pop() {
             Some(at) => {
@@ -282,6 +284,7 @@ impl Scheduler {
     fn remove(&mut self, slot: u32) -> Option<(DeploymentId, RunId)> {
         let it = self.slots[slot as usize].take()?;
         self.free.push(slot);
+        self.blocks -= it.armed.len();
         self.by_id.remove(&it.group.id);
         let key = (it.group.plan.run.deployment, it.group.plan.run.run);
         let groups = self.runs.get_mut(&key)?;

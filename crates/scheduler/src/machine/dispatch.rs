@@ -8,19 +8,25 @@ use super::io::{AttemptKey, Effect, Order, StepResult};
 use super::job::{JobState, abandoned};
 use super::lanes::{Rank, Waiter};
 use super::limits::Limit;
-use super::timers::Place;
+use super::timers::{BLOCK, Place};
 
 /// How much longer than its grace an attempt may take to report its end before it is given up:
 /// an executor needs a moment to kill and to clear away.
 const KILL_MARGIN: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// The most attempts that are requested in one turn: it bounds the turn's time, and keeps what is
+/// worked on in the processor's caches.
+const TURN: u32 = 512;
+
 impl Scheduler {
-    /// Requests attempts until nothing is ready or every limit is reached.
+    /// Requests attempts until nothing is ready, every limit is reached, or the turn has enough.
     pub(super) fn dispatch(&mut self, now: Timestamp, out: &mut StepResult) {
         if self.draining {
             return;
         }
-        while let Some((lane, next)) = self.lanes.take_first() {
+        while out.requested < TURN
+            && let Some((lane, next)) = self.lanes.take_first()
+        {
             loop {
                 let slots = &self.slots;
                 let waits = |waiter: &Waiter| match &slots[waiter.place.slot as usize] {
@@ -31,7 +37,7 @@ impl Scheduler {
                     Some(_) | None => false,
                 };
                 let Some((rank, waiter)) = self.lanes.head(lane, waits) else { break };
-                if rank > next {
+                if rank > next || out.requested >= TURN {
                     self.lanes.reopen(lane, rank);
                     break;
                 }
@@ -42,6 +48,7 @@ impl Scheduler {
                 self.request(waiter.place.slot, waiter.place.job, now, out);
             }
         }
+        out.more = out.requested >= TURN && self.lanes.is_open();
     }
 
     /// The limit that keeps the first of a lane from going. Small shares of a pool do not pass a
@@ -72,45 +79,54 @@ impl Scheduler {
         };
         self.record(slot, Event::Requested { job, attempt: number, end_by, beat_by }, now, out);
         out.effects.push(Effect::Dispatch(order));
+        out.requested += 1;
     }
 
     /// Acts on every deadline that has come.
     pub(super) fn expire(&mut self, now: Timestamp, out: &mut StepResult) {
-        while let Some((at, place)) = self.timers.next() {
-            let armed = self.armed(place);
-            if armed != Some(at) {
-                self.timers.pop();
+        while let Some((at, place)) = self.timers.next()
+            && at <= now
+        {
+            self.timers.pop();
+            if self.armed(place) != Some(at) {
                 continue;
             }
-            if at > now {
-                break;
+            self.slot_mut(place.slot).armed[place.job.at() / BLOCK] = Timestamp::NEVER;
+            for job in self.block(place) {
+                if self.group(place.slot).job(job).deadline() <= now {
+                    self.time_out(place.slot, job, now, out);
+                }
             }
-            self.timers.pop();
-            self.slot_mut(place.slot).armed[place.job.at()] = Timestamp::NEVER;
-            if self.group(place.slot).job(place.job).deadline() <= now {
-                self.time_out(place.slot, place.job, now, out);
+            for job in self.block(place) {
+                self.arm(place.slot, job);
             }
-            self.rearm(place);
         }
         let slots = &self.slots;
-        self.timers.compact(self.open_jobs, |at, place| match &slots[place.slot as usize] {
-            Some(slot) => slot.group.id == place.group && slot.armed[place.job.at()] == at,
+        self.timers.compact(self.blocks, |at, place| match &slots[place.slot as usize] {
+            Some(slot) => slot.group.id == place.group && slot.armed[place.job.at() / BLOCK] == at,
             None => false,
         });
     }
 
-    /// The deadline under which a job stands in the timers.
+    /// The deadline under which a block of jobs stands in the timers.
     fn armed(&self, place: Place) -> Option<Timestamp> {
         let slot = self.slots[place.slot as usize].as_ref()?;
-        let job = slot.group.jobs.get(place.job.at()).filter(|_| slot.group.id == place.group)?;
-        job.verdict().is_none().then(|| slot.armed[place.job.at()])
+        (slot.group.id == place.group).then(|| slot.armed[place.job.at() / BLOCK])
     }
 
-    fn rearm(&mut self, place: Place) {
-        let Some(it) = self.slots[place.slot as usize].as_mut() else { return };
-        let deadline = it.group.job(place.job).deadline();
-        if deadline < it.armed[place.job.at()] {
-            it.armed[place.job.at()] = deadline;
+    /// The jobs of a block.
+    fn block(&self, place: Place) -> impl Iterator<Item = JobIndex> + use<> {
+        let first = place.job.at();
+        (first..self.group(place.slot).jobs.len().min(first + BLOCK)).map(JobIndex::from)
+    }
+
+    /// Sees to it that a job's deadline is not missed.
+    pub(super) fn arm(&mut self, slot: u32, job: JobIndex) {
+        let it = self.slot_mut(slot);
+        let (deadline, block) = (it.group.job(job).deadline(), job.at() / BLOCK);
+        if deadline < it.armed[block] {
+            it.armed[block] = deadline;
+            let place = Place { slot, job: JobIndex::from(block * BLOCK), group: it.group.id };
             self.timers.arm(deadline, place);
         }
     }

@@ -8,6 +8,7 @@ use jobwright_core::Timestamp;
 use super::Scheduler;
 use super::group::accepts;
 use super::job::JobState;
+use super::timers::BLOCK;
 
 impl Scheduler {
     /// Checks everything that must be true between two steps.
@@ -55,7 +56,7 @@ impl Scheduler {
             }
             let deadline = job.deadline();
             if deadline != Timestamp::NEVER {
-                assert!(it.armed[index.at()] <= deadline, "job {} has a timer", index.0);
+                assert!(it.armed[index.at() / BLOCK] <= deadline, "job {} has a timer", index.0);
             } else {
                 let needless =
                     matches!(job.state, JobState::Waiting { .. } | JobState::Done { .. });

@@ -149,6 +149,10 @@ pub struct StepResult {
     pub journal: Vec<GroupEvents>,
     /// What to do when they are durable, in order.
     pub effects: Vec<Effect>,
+    /// More attempts could be requested at once: the next turn, with a [`Input::Tick`] if with
+    /// nothing else, should follow without waiting.
+    pub more: bool,
+    pub(super) requested: u32,
     pub(super) turn: u64,
 }
 
@@ -157,6 +161,8 @@ impl StepResult {
     pub fn clear(&mut self) {
         self.journal.clear();
         self.effects.clear();
+        self.more = false;
+        self.requested = 0;
         self.turn += 1;
     }
 }

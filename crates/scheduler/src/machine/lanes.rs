@@ -3,7 +3,8 @@
 //! many jobs wait.
 //!
 //! A job's rank is the moment it became ready, one minute earlier per level of priority: fixed
-//! when it begins to wait, and a job that waits gains on all that come later.
+//! when it begins to wait, and a job that waits gains on all that come later. Jobs of groups that
+//! have begun wait one level higher, so that what was begun is finished first.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -73,11 +74,12 @@ impl Lanes {
     pub(super) fn push(&mut self, lane: u32, priority: Priority, waiter: Waiter) {
         let it = &mut self.lanes[lane as usize];
         match it.levels.iter_mut().find(|(level, _)| *level == priority) {
-            // At the end, but for groups that are adopted and clocks that went back.
-            Some((_, queue)) => {
+            // Only groups that are adopted and clocks that went back do not come at the end.
+            Some((_, queue)) if queue.back().is_some_and(|last| last.since > waiter.since) => {
                 let at = queue.partition_point(|other| other.since <= waiter.since);
                 queue.insert(at, waiter);
             }
+            Some((_, queue)) => queue.push_back(waiter),
             None => it.levels.push((priority, VecDeque::from([waiter]))),
         }
         let rank = rank(waiter.since, priority);
@@ -97,6 +99,11 @@ impl Lanes {
             }
             LaneState::Idle => self.reopen(lane, rank),
         }
+    }
+
+    /// Whether somebody may go, as far as is known.
+    pub(super) fn is_open(&self) -> bool {
+        !self.open.is_empty()
     }
 
     /// Takes the open lane that ranks first, with the rank at which the next one follows.

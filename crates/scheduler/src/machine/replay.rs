@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use jobwright_core::{
-    Epoch, Event, GroupId, JobIndex, NodeId, PlanError, Record, Seq, Timestamp,
-};
+use jobwright_core::{Epoch, Event, GroupId, JobIndex, NodeId, PlanError, Record, Seq, Timestamp};
 use thiserror::Error;
 
 use super::attempt::silent_until;

@@ -1,10 +1,14 @@
-//! Deadlines, soonest first. An entry is a hint: whether it still means something is the job's
-//! state's to say, so that nothing is ever searched or taken out of the middle.
+//! Deadlines, soonest first. An entry stands for a block of neighbouring jobs and is a hint: whose
+//! time has come is for the jobs' states to say, so that nothing is ever searched or taken out of
+//! the middle, and jobs with like deadlines cost one entry together.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use jobwright_core::{GroupId, JobIndex, Timestamp};
+
+/// How many neighbouring jobs share a timer: few enough to look at all of them when it fires.
+pub(super) const BLOCK: usize = 64;
 
 /// Where a job lies: the slot of its group, checked by the group's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,10 +39,10 @@ impl Timers {
         self.heap.pop().map(|Reverse(entry)| entry)
     }
 
-    /// Drops the entries that mean nothing any more, once they outnumber the `live` ones; the
-    /// work is paid for by the entries that were armed since.
-    pub(super) fn compact(&mut self, live: usize, means: impl Fn(Timestamp, Place) -> bool) {
-        if self.heap.len() > 2 * live + 1024 {
+    /// Drops the entries that mean nothing any more, once they outnumber the `blocks` of all
+    /// groups; the work is paid for by the entries that were armed since.
+    pub(super) fn compact(&mut self, blocks: usize, means: impl Fn(Timestamp, Place) -> bool) {
+        if self.heap.len() > 2 * blocks + 1024 {
             self.heap.retain(|Reverse((at, place))| means(*at, *place));
         }
     }

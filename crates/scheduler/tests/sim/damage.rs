@@ -61,7 +61,13 @@ fn damage(records: &[Record], random: &mut Random) -> Vec<Record> {
     let rows = rows.into_iter().map(|(at, events)| {
         let first = Seq(next);
         next += events.len() as u64;
-        Record { group: records[0].group, first, epoch: records[0].epoch, at, events: events.into() }
+        Record {
+            group: records[0].group,
+            first,
+            epoch: records[0].epoch,
+            at,
+            events: events.into(),
+        }
     });
     rows.collect()
 }
@@ -85,8 +91,7 @@ fn renumber(rows: &mut [(Timestamp, Vec<Event>)], random: &mut Random) {
 const NUMBERS: [u32; 6] = [0, 1, 2, 3, u32::MAX - 1, u32::MAX];
 
 fn alter(event: &mut Event, random: &mut Random) {
-    let verdicts =
-        [Verdict::Succeeded, Verdict::Failed, Verdict::Skipped, Verdict::Cancelled];
+    let verdicts = [Verdict::Succeeded, Verdict::Failed, Verdict::Skipped, Verdict::Cancelled];
     match event {
         Event::Ready { job, .. } | Event::JobEnded { job, .. } if random.chance(50) => {
             *job = JobIndex(random.pick(&NUMBERS));
@@ -141,6 +146,7 @@ fn drive(capacity: &Capacity, group: GroupId, records: Vec<Record>) -> bool {
             inputs.push(Input::Tick);
         }
     }
-    let last: Vec<_> = out.journal.iter().flat_map(|row| &row.events).map(notation::event).collect();
+    let last: Vec<_> =
+        out.journal.iter().flat_map(|row| &row.events).map(notation::event).collect();
     panic!("group {group} does not come to its end: {last:?}")
 }

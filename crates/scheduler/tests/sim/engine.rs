@@ -175,7 +175,8 @@ impl World {
             if model.epoch != self.store.journals[&id].epoch {
                 continue;
             }
-            let is_held = model.queues() && (!self.is_alone || !self.oracle.ahead(model).is_empty());
+            let is_held =
+                model.queues() && (!self.is_alone || !self.oracle.ahead(model).is_empty());
             model.check_settled(id, is_held, now);
             self.check_waits(id, model, machine, &mut usage, it.is_draining);
         }
@@ -232,7 +233,9 @@ impl World {
                     rank(other, job, since) <= own
                         && usage.blocks(other, job).contains(&Limit::Pool(pool.name.clone()))
                 }
-                State::Waiting | State::Live(_) | State::BackingOff { .. } | State::Done(_) => false,
+                State::Waiting | State::Live(_) | State::BackingOff { .. } | State::Done(_) => {
+                    false
+                }
             })
         })
     }

@@ -49,8 +49,7 @@ impl Executor {
         self.check_order(order, oracle);
         let group = order.attempt.group;
         let (from, to) = ((group, name.1, 0), (group, name.1, u32::MAX));
-        let at_most_once =
-            order.plan.jobs[name.1.at()].policy.on_lost == OnLost::Fail;
+        let at_most_once = order.plan.jobs[name.1.at()].policy.on_lost == OnLost::Fail;
         for (other, before) in self.attempts.range(from..=to) {
             assert_ne!(*other, name, "an attempt is handed over once");
             let is_live = before.is_alive && (at_most_once || !before.is_given_up);

@@ -3,12 +3,8 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use jobwright_core::{
-    Epoch, ExecutorName, GroupId, NodeId, Outcome, Plan, PoolName, Timestamp,
-};
-use jobwright_scheduler::machine::{
-    AttemptKey, Capacity, Input, Report, Scheduler, StepResult,
-};
+use jobwright_core::{Epoch, ExecutorName, GroupId, NodeId, Outcome, Plan, PoolName, Timestamp};
+use jobwright_scheduler::machine::{AttemptKey, Capacity, Input, Report, Scheduler, StepResult};
 use uuid::Uuid;
 
 use crate::notation;
@@ -28,9 +24,9 @@ pub(crate) struct Hand {
 
 /// Capacities from `executor name, slots` and `pool name, limit`.
 pub(crate) fn capacity(executors: &[(&str, u32)], pools: &[(&str, u32)]) -> Capacity {
-    let executors = executors.iter().map(|(name, slots)| {
-        (ExecutorName::new(name).expect("an executor's name"), Some(*slots))
-    });
+    let executors = executors
+        .iter()
+        .map(|(name, slots)| (ExecutorName::new(name).expect("an executor's name"), Some(*slots)));
     let pools =
         pools.iter().map(|(name, limit)| (PoolName::new(name).expect("a pool's name"), *limit));
     Capacity { executors: executors.collect(), pools: pools.collect() }
@@ -94,7 +90,9 @@ impl Hand {
             State::Live(live) => {
                 Some(AttemptKey { group: id, slot: 0, job: job.into(), number: live.number })
             }
-            State::Waiting | State::Ready { .. } | State::BackingOff { .. } | State::Done(_) => None,
+            State::Waiting | State::Ready { .. } | State::BackingOff { .. } | State::Done(_) => {
+                None
+            }
         }
     }
 

@@ -110,16 +110,24 @@ fn survey() {
     for seed in 0..seeds {
         let mut world = World::new(seed, None);
         if let Err(fault) = catch_unwind(AssertUnwindSafe(|| world.run())) {
-            let text = fault.downcast_ref::<String>().cloned().unwrap_or_else(|| (*fault.downcast_ref::<&str>().unwrap_or(&"?")).to_owned());
-            let text: String = text.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).take(150).collect();
+            let text = fault
+                .downcast_ref::<String>()
+                .cloned()
+                .unwrap_or_else(|| (*fault.downcast_ref::<&str>().unwrap_or(&"?")).to_owned());
+            let text: String =
+                text.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).take(150).collect();
             let mut text = text.replace('\n', " ");
-            while text.contains("99") { text = text.replace("99", "9"); }
+            while text.contains("99") {
+                text = text.replace("99", "9");
+            }
             faults.entry(text).or_insert((0, seed)).0 += 1;
             failed += 1;
         }
     }
     let mut faults: Vec<_> = faults.into_iter().collect();
     faults.sort_by_key(|(_, (n, _))| std::cmp::Reverse(*n));
-    for (text, (n, seed)) in faults.iter().take(25) { println!("{n:5} seed {seed}: {text}"); }
+    for (text, (n, seed)) in faults.iter().take(25) {
+        println!("{n:5} seed {seed}: {text}");
+    }
     println!("{failed} of {seeds} failed");
 }

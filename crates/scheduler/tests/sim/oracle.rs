@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jobwright_core::{
-    CancelReason, Cause, Epoch, Event, FailurePolicy, GroupId, Handle, JobIndex, Plan, RunId, RunPolicy, Status,
-    StopReason, Timeout, Timestamp, Trigger, Verdict,
+    CancelReason, Cause, Epoch, Event, FailurePolicy, GroupId, Handle, JobIndex, Plan, RunId,
+    RunPolicy, Status, StopReason, Timeout, Timestamp, Trigger, Verdict,
 };
 
 use crate::rules;
@@ -186,7 +186,10 @@ impl Model {
         assert!(it.lost <= policy.crash_limit.0, "job {} may be tried after a loss", job.0);
         assert!(at < it.total_by, "job {} has time left", job.0);
         assert_eq!(live.end_by, at + policy.timeouts.attempt);
-        assert_eq!(live.beat_by, policy.timeouts.heartbeat.map(|period| at + period.saturating_mul(3) / 2));
+        assert_eq!(
+            live.beat_by,
+            policy.timeouts.heartbeat.map(|period| at + period.saturating_mul(3) / 2)
+        );
         it.attempts += 1;
         it.state = State::Live(live);
         self.status = Status::InProgress;

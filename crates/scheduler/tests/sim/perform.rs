@@ -198,4 +198,3 @@ impl World {
         per_mille > 0 && self.random.below(1000) < per_mille
     }
 }
-

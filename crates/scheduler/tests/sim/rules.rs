@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jobwright_core::{
-    Cause, DeploymentId, ExecutorName, Failure, FailureClass, GroupId, JobIndex, Next, OnLost, Outcome, PoolName, RetryOn,
-    StopReason, Timeout, Timestamp, Verdict,
+    Cause, DeploymentId, ExecutorName, Failure, FailureClass, GroupId, JobIndex, Next, OnLost,
+    Outcome, PoolName, RetryOn, StopReason, Timeout, Timestamp, Verdict,
 };
 use jobwright_scheduler::machine::Capacity;
 
@@ -78,7 +78,9 @@ fn check_next(
     };
     let window = match verdict {
         Some(_) => None,
-        None if matches!(reason, Some(StopReason::Shutdown)) && class == FailureClass::Cancelled => {
+        None if matches!(reason, Some(StopReason::Shutdown))
+            && class == FailureClass::Cancelled =>
+        {
             Some((now, now))
         }
         None => window(model, job, class, now),
@@ -131,7 +133,8 @@ fn window(
         return None;
     }
     let wait = policy.retry.backoff.wait(it.failures);
-    let longest = wait.saturating_add(wait.saturating_mul(u32::from(policy.retry.jitter.min(100))) / 100);
+    let longest =
+        wait.saturating_add(wait.saturating_mul(u32::from(policy.retry.jitter.min(100))) / 100);
     let elapsed = policy.retry.max_elapsed;
     let first = it.first_ready.expect("an attempt follows readiness");
     let last = elapsed.map_or(Timestamp::NEVER, |most| first + most);

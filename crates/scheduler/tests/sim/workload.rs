@@ -40,8 +40,7 @@ pub(crate) fn capacity(random: &mut Random) -> Capacity {
 }
 
 pub(crate) fn submissions(random: &mut Random) -> Vec<Submission> {
-    let policies =
-        [RunPolicy::Allow, RunPolicy::Queue, RunPolicy::Skip, RunPolicy::CancelPrevious];
+    let policies = [RunPolicy::Allow, RunPolicy::Queue, RunPolicy::Skip, RunPolicy::CancelPrevious];
     let of_deployment = [random.pick(&policies), random.pick(&policies)];
     let (mut at, mut next_group, mut next_job) = (0, 1, 1);
     let mut all = Vec::new();
@@ -119,14 +118,18 @@ fn policy(random: &mut Random) -> Policy {
             max_attempts: random.between(1, 4) as u32,
             backoff,
             jitter: random.pick(&[0, 20, 100]),
-            max_elapsed: random.pick(&[None, None, Some(10_000), Some(600_000)]).map(Duration::from_millis),
+            max_elapsed: random
+                .pick(&[None, None, Some(10_000), Some(600_000)])
+                .map(Duration::from_millis),
             on,
         },
         timeouts: Timeouts {
             queue: millis(random, &[5000, 60_000, 600_000, 3_600_000]),
             attempt: millis(random, &[2000, 30_000, 300_000, 1_800_000]),
             total: millis(random, &[20_000, 300_000, 3_600_000, LONGEST_TOTAL]),
-            heartbeat: random.pick(&[None, None, Some(1000), Some(10_000)]).map(Duration::from_millis),
+            heartbeat: random
+                .pick(&[None, None, Some(1000), Some(10_000)])
+                .map(Duration::from_millis),
         },
         priority: Priority(random.pick(&[0, 0, 0, 1, -1, 5, i8::MIN, i8::MAX])),
         pool: match random.below(10) {

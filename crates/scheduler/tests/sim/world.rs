@@ -265,9 +265,11 @@ impl World {
         let usable = self.engines[0].machine.is_some() && !self.engines[0].is_draining;
         let mut is_done = self.store.journals.contains_key(&first);
         if !is_done && usable {
-            let live = self.oracle.groups.values().any(|it| {
-                it.ended.is_none() && it.plan.run.deployment == plan.run.deployment
-            });
+            let live = self
+                .oracle
+                .groups
+                .values()
+                .any(|it| it.ended.is_none() && it.plan.run.deployment == plan.run.deployment);
             let skips = plan.run.policy == jobwright_core::RunPolicy::Skip;
             let epoch = jobwright_core::Epoch(1);
             self.turn(0, vec![Input::Submit { groups, epoch }]);
