@@ -58,6 +58,27 @@ fn main() {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let bundle = many(10_000);
     let jobs = 100_000;
+    let mode = std::env::var("MODE").unwrap_or_default();
+    if !mode.is_empty() {
+        let bundle = bundle.clone();
+        runtime.block_on(async move {
+            tokio::spawn(async move {
+                let mock = if mode == "spawned" { MockExecutor::new().spawned() } else { MockExecutor::new() };
+                let builder = Engine::builder().store(MemoryStore::forgetting_ended()).executor("mock", mock);
+                let engine = builder.start().await.unwrap();
+                let deployment = engine.create_deployment("many").await.unwrap().id;
+                engine.import(deployment, &bundle, Default::default()).await.unwrap();
+                for _ in 0..30 {
+                    let prepared = engine.run(deployment).prepare().await.unwrap();
+                    let start = Instant::now();
+                    let run = prepared.start().await.unwrap();
+                    run.wait().await.unwrap();
+                    println!("{:.3}M", jobs as f64 / start.elapsed().as_secs_f64() / 1e6);
+                }
+            }).await.unwrap();
+        });
+        return;
+    }
     for _ in 0..7 {
         let bundle = bundle.clone();
         runtime.block_on(async move {
