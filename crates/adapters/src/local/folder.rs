@@ -4,12 +4,11 @@
 //! ```text
 //! <root>/<job group>/<job>-<attempt>/
 //!     work/             where the process runs: the package's artifacts
-//!     out.log           what it said, and how it ended
+//!     out.log           which process it is, what it said, and how it ended
 //!     input.json        how the needed jobs ended and what they left
 //!     parameters.json   the run's parameters
 //!     output.json       what it leaves; written by the process
 //!     stdin.txt         what it reads, if the step says so
-//!     record.json       which process it is
 //! ```
 
 use std::fs::File;
@@ -26,7 +25,6 @@ pub(super) const INPUT: &str = "input.json";
 pub(super) const PARAMETERS: &str = "parameters.json";
 pub(super) const OUTPUT: &str = "output.json";
 pub(super) const STDIN: &str = "stdin.txt";
-pub(super) const RECORD: &str = "record.json";
 const WORK: &str = "work";
 
 /// The folder of one attempt.

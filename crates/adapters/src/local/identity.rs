@@ -8,16 +8,15 @@ use std::path::Path;
 use std::str::FromStr;
 
 use rustix::process::Pid;
-use serde::{Deserialize, Serialize};
 
 /// Names one process for good.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Identity {
-    pub(super) pid: i32,
+    pid: i32,
     /// When it began, in ticks since the boot.
-    pub(super) start: u64,
+    start: u64,
     /// The kernel's random name of the boot.
-    pub(super) boot: String,
+    boot: String,
 }
 
 /// A line of `/proc/<pid>/stat`, as far as it matters.

@@ -13,7 +13,7 @@ use tokio::process::Command;
 use super::LocalProcessExecutor;
 use super::capture::Capture;
 use super::environment::{environment, parameters};
-use super::folder::{Folder, INPUT, LOG, PARAMETERS, RECORD, STDIN};
+use super::folder::{Folder, INPUT, LOG, PARAMETERS, STDIN};
 use super::gate;
 use super::identity::Identity;
 use super::mask::Masker;
@@ -136,13 +136,12 @@ impl Started {
     /// Writes down which process it is. Not synced: the record serves against a crash of the
     /// engine, and after a crash of the machine there is no process to find.
     pub(super) fn record(&mut self, boot: &str) -> Result<Handle, Box<Failure>> {
-        let identity = Identity::of(self.process.pid(), boot)
+        let identity = Identity::of(self.process.pid(), boot);
+        let identity = identity
             .ok_or_else(|| Failure::retryable("spawn", "the process cannot be found in `/proc`"))?;
-        let record = serde_json::to_vec(&identity).map_err(Failure::from)?;
-        self.folder
-            .write(RECORD, &record)
-            .map_err(|error| io_failure("the record of the process cannot be written", &error))?;
-        Ok(Handle::new(&identity.to_string()))
+        let identity = identity.to_string();
+        self.capture.begin(&identity);
+        Ok(Handle::new(&identity))
     }
 }
 
