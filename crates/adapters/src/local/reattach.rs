@@ -172,7 +172,7 @@ fn tail(folder: &Folder) -> io::Result<String> {
 
 /// Kills everything that bears the attempt's mark, and what is left of the group of a leader that
 /// has just ended.
-async fn sweep(folder: &Folder, leader: Option<Pid>) -> io::Result<()> {
+pub(super) async fn sweep(folder: &Folder, leader: Option<Pid>) -> io::Result<()> {
     let find = move |output: PathBuf| {
         let mut found: Vec<Live> = marked(&output);
         found.extend(leader.map(members).unwrap_or_default());

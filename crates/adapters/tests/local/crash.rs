@@ -111,6 +111,14 @@ async fn a_process_that_is_taken_up_can_be_stopped() {
 }
 
 #[tokio::test]
+async fn what_another_life_left_under_the_same_ids_is_ended() {
+    let bench = Bench::new();
+    let pid = crash(bench.root.path(), "echo ready $$; while :; do sleep 1000; done");
+    bench.run(&attempt(shell("true")).build()).await.unwrap();
+    gone(&pid).await;
+}
+
+#[tokio::test]
 async fn a_dropped_reattachment_leaves_nothing_behind() {
     let bench = Bench::new();
     let script = "echo ready $$; while :; do sleep 1000; done";
