@@ -2,16 +2,17 @@
 //! a pager, parseable by [`LogReader`].
 //!
 //! ```text
-//! o 1 1760000000000 a line of standard output
-//! e 2 1760000000004 a line of standard error
-//! O 3 1760000000004 the begin of a line longer than 64 KiB; `E` on standard error
-//! o 4 1760000000004 its end
-//! - 5 1760000000009 o 1048576       from here, so many bytes of a stream are left out
+//! + 1 1760000000000 pid 4711 start 280003 boot 68fb60d5-7e73-42d1-b96d-1d99c3faf28b
+//! o 2 1760000000000 a line of standard output
+//! e 3 1760000000004 a line of standard error
+//! O 4 1760000000004 the begin of a line longer than 64 KiB; `E` on standard error
+//! o 5 1760000000004 its end
+//! - 6 1760000000009 o 1048576       from here, so many bytes of a stream are left out
 //! . 9000 1760000000321 exit 3       the end: always the last record
 //! ```
 //!
 //! A record begins with its kind, a sequence number that both streams share, and milliseconds
-//! since the Unix epoch. Text is UTF-8, invalid bytes replaced, control characters as they came;
+//! since the Unix epoch. The first one says which process it is. Text is UTF-8, invalid bytes replaced, control characters as they came;
 //! secrets are masked before anything is written. Each stream keeps its head and its tail; a
 //! stream over its cap has a gap record in between. Tails are written at the end, so only a log
 //! with gaps is not in the order of sequence numbers throughout. A log without an end record is
@@ -45,6 +46,9 @@ pub struct LogRecord {
 /// What a record says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogEntry {
+    /// The process began; always the first record. Its pid, its start time in ticks of the
+    /// kernel, and the kernel's name of the boot.
+    Process(String),
     /// A line, or a part of one.
     Line {
         /// Where the process wrote it.

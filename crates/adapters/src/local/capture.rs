@@ -58,6 +58,12 @@ impl Capture {
         Self { out, err, sink: Sink { attempt, masker, log } }
     }
 
+    /// Writes down which process it is.
+    pub(super) fn begin(&mut self, process: &str) {
+        self.sink.log.at(now());
+        self.sink.log.begin(process);
+    }
+
     /// Tells whether both pipes are closed.
     pub(super) fn is_closed(&self) -> bool {
         self.out.pipe.is_none() && self.err.pipe.is_none()

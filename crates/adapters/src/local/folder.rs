@@ -2,23 +2,23 @@
 //! handle of the folder and never through a link that the process may have put there.
 //!
 //! ```text
+//! <root>/<job group>/<digest>.json   input.json and parameters.json where attempts share them
 //! <root>/<job group>/<job>-<attempt>/
 //!     work/             where the process runs: the package's artifacts
-//!     out.log           what it said, and how it ended
+//!     out.log           which process it is, what it said, and how it ended
 //!     input.json        how the needed jobs ended and what they left
 //!     parameters.json   the run's parameters
 //!     output.json       what it leaves; written by the process
 //!     stdin.txt         what it reads, if the step says so
-//!     record.json       which process it is
 //! ```
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use jobwright_core::{Artifact, Attempt, GroupId};
-use rustix::fs::{CWD, Mode, OFlags, RenameFlags, mkdirat, openat, renameat_with};
+use jobwright_core::{Artifact, Attempt, Digest, GroupId};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, linkat, mkdirat, openat, renameat_with};
 use rustix::io::Errno;
 
 pub(super) const LOG: &str = "out.log";
@@ -26,41 +26,47 @@ pub(super) const INPUT: &str = "input.json";
 pub(super) const PARAMETERS: &str = "parameters.json";
 pub(super) const OUTPUT: &str = "output.json";
 pub(super) const STDIN: &str = "stdin.txt";
-pub(super) const RECORD: &str = "record.json";
 const WORK: &str = "work";
 
 /// The folder of one attempt.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
+    group: OwnedFd,
     handle: OwnedFd,
 }
 
 impl Folder {
     /// Makes the folder of an attempt. One that is there already is from another life, whose ids
-    /// began anew: it is set aside as `<job>-<attempt>.old<n>`.
-    pub(super) fn create(root: &Path, attempt: &Attempt) -> io::Result<Self> {
+    /// began anew: it is set aside as `<job>-<attempt>.old<n>`. Tells whether there was one.
+    pub(super) fn create(root: &Path, attempt: &Attempt) -> io::Result<(Self, bool)> {
         let group = open_group(root, attempt.group())?;
         let name = attempt.id().to_string();
-        match mkdirat(&group, &name, Mode::RWXU) {
-            Err(Errno::EXIST) => {
-                set_aside(&group, &name)?;
-                mkdirat(&group, &name, Mode::RWXU)?;
-            }
-            made => made?,
+        let made = mkdirat(&group, &name, Mode::RWXU);
+        let was_there = made == Err(Errno::EXIST);
+        if was_there {
+            set_aside(&group, &name)?;
+            mkdirat(&group, &name, Mode::RWXU)?;
+        } else {
+            made?;
         }
-        let folder = Self { path: path(root, attempt), handle: open_folder(&group, &name)? };
+        let handle = open_folder(&group, &name)?;
+        let folder = Self { path: path(root, attempt), group, handle };
         mkdirat(&folder.handle, WORK, Mode::RWXU)?;
-        Ok(folder)
+        Ok((folder, was_there))
     }
 
     /// Opens the folder of an attempt, if there is one.
     pub(super) fn open(root: &Path, attempt: &Attempt) -> io::Result<Option<Self>> {
         let path = path(root, attempt);
         let group = path.parent().unwrap_or(root);
-        let open = || open_folder(&open_folder(CWD, group)?, attempt.id().to_string().as_str());
+        let open = || {
+            let group = open_folder(CWD, group)?;
+            let handle = open_folder(&group, attempt.id().to_string())?;
+            Ok((group, handle))
+        };
         match open() {
-            Ok(handle) => Ok(Some(Self { path, handle })),
+            Ok((group, handle)) => Ok(Some(Self { path, group, handle })),
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -82,6 +88,24 @@ impl Folder {
 
     pub(super) fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
         self.create_file(name)?.write_all(content)
+    }
+
+    /// Writes a file that no process may change, and that is often the same for many attempts of
+    /// a group: they share one, since making a file costs more than all else that an attempt
+    /// needs of the disk. The shared one appears under the digest of its content when it is
+    /// complete.
+    pub(super) fn share(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        let shared = format!("{}.json", Digest::of(content));
+        let none = AtFlags::empty();
+        if linkat(&self.group, &shared, &self.handle, name, none).is_ok() {
+            return Ok(());
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mut file: File = openat(&self.handle, name, flags, Mode::RUSR)?.into();
+        file.write_all(content)?;
+        // Without it the next attempt writes its own, as on file systems without links.
+        let _ = linkat(&self.handle, name, &self.group, &shared, none);
+        Ok(())
     }
 
     /// Opens a file that the process may have written or replaced. Only a regular file counts; a
@@ -156,7 +180,7 @@ fn irregular(name: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, format!("`{name}` is not a regular file"))
 }
 
-fn open_folder(at: impl std::os::fd::AsFd, name: impl rustix::path::Arg) -> Result<OwnedFd, Errno> {
+fn open_folder(at: impl AsFd, name: impl rustix::path::Arg) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(at, name, flags, Mode::empty())
 }

@@ -2,22 +2,22 @@
 //! the mark in its environment by which it is found when the engine died before writing that down.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::str::FromStr;
 
 use rustix::process::Pid;
-use serde::{Deserialize, Serialize};
 
 /// Names one process for good.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Identity {
-    pub(super) pid: i32,
+    pid: i32,
     /// When it began, in ticks since the boot.
-    pub(super) start: u64,
+    start: u64,
     /// The kernel's random name of the boot.
-    pub(super) boot: String,
+    boot: String,
 }
 
 /// A line of `/proc/<pid>/stat`, as far as it matters.
@@ -126,7 +126,10 @@ fn bears(pid: i32, mark: &[u8]) -> bool {
 }
 
 fn stat(pid: i32) -> Option<Stat> {
-    let line = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // One read: the file is made whole when it is read, and is never longer than this.
+    let mut line = [0; 1024];
+    let length = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut line).ok()?;
+    let line = &line[..length];
     // The second field is the program's name in parentheses, which may hold anything.
     let after = line.iter().rposition(|byte| *byte == b')')? + 2;
     let rest = std::str::from_utf8(line.get(after..)?).ok()?;

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::LocalProcessExecutor;
 use super::capture::Tail;
 use super::conclusion::Conclusion;
-use super::folder::{Folder, LOG, OUTPUT, RECORD};
+use super::folder::{Folder, LOG, OUTPUT};
 use super::identity::{Identity, Live, marked, members};
 use super::mask::Masker;
 use super::process::Ended;
@@ -102,8 +102,11 @@ impl LocalProcessExecutor {
 
     /// Reads which process the attempt is, from its record or from what the engine kept.
     fn recorded(&self, attempt: &Attempt, folder: &Folder) -> io::Result<Option<Identity>> {
-        let record = folder.read(RECORD, 4096)?;
-        let record = record.and_then(|record| serde_json::from_slice(&record).ok());
+        let first = folder.open_file(LOG)?.and_then(|log| LogReader::from(log).next()?.ok());
+        let record = first.and_then(|record| match record.entry {
+            LogEntry::Process(process) => process.parse().ok(),
+            LogEntry::Line { .. } | LogEntry::Gap { .. } | LogEntry::End(_) => None,
+        });
         Ok(record.or_else(|| attempt.handle()?.as_str().parse().ok()))
     }
 }
@@ -144,7 +147,9 @@ fn told(folder: &Folder) -> io::Result<(u64, Option<LogEnd>)> {
     Ok(match last(&mut log)? {
         Some(record) => match record.entry {
             LogEntry::End(end) => (record.seq, Some(end)),
-            LogEntry::Line { .. } | LogEntry::Gap { .. } => (record.seq, None),
+            LogEntry::Process(_) | LogEntry::Line { .. } | LogEntry::Gap { .. } => {
+                (record.seq, None)
+            }
         },
         None => (0, None),
     })
@@ -159,7 +164,7 @@ fn tail(folder: &Folder) -> io::Result<String> {
         match record.entry {
             LogEntry::Line { stream: Out, text, .. } => out.push(&text),
             LogEntry::Line { stream: Err, text, .. } => err.push(&text),
-            LogEntry::Gap { .. } | LogEntry::End(_) => {}
+            LogEntry::Process(_) | LogEntry::Gap { .. } | LogEntry::End(_) => {}
         }
     }
     Ok(if err.is_empty() { out.text() } else { err.text() })
@@ -167,7 +172,7 @@ fn tail(folder: &Folder) -> io::Result<String> {
 
 /// Kills everything that bears the attempt's mark, and what is left of the group of a leader that
 /// has just ended.
-async fn sweep(folder: &Folder, leader: Option<Pid>) -> io::Result<()> {
+pub(super) async fn sweep(folder: &Folder, leader: Option<Pid>) -> io::Result<()> {
     let find = move |output: PathBuf| {
         let mut found: Vec<Live> = marked(&output);
         found.extend(leader.map(members).unwrap_or_default());

@@ -13,13 +13,14 @@ use tokio::process::Command;
 use super::LocalProcessExecutor;
 use super::capture::Capture;
 use super::environment::{environment, parameters};
-use super::folder::{Folder, INPUT, LOG, PARAMETERS, RECORD, STDIN};
+use super::folder::{Folder, INPUT, LOG, PARAMETERS, STDIN};
 use super::gate;
 use super::identity::Identity;
 use super::mask::Masker;
 use super::payload::Payload;
 use super::process::Process;
 use super::program;
+use super::reattach::sweep;
 use crate::log::LogWriter;
 
 /// A process that has begun. Dropping it kills its group.
@@ -62,8 +63,15 @@ impl LocalProcessExecutor {
         attempt: &Attempt,
         stdin: Option<&str>,
     ) -> Result<Folder, Box<Failure>> {
-        let folder = Folder::create(&self.root, attempt)
-            .map_err(|error| io_failure("the folder of the attempt cannot be made", &error))?;
+        let made = Folder::create(&self.root, attempt);
+        let (folder, was_there) =
+            made.map_err(|error| io_failure("the folder of the attempt cannot be made", &error))?;
+        if was_there {
+            // Nobody asks any more for what another life left running under these ids.
+            sweep(&folder, None)
+                .await
+                .map_err(|error| io_failure("an earlier process cannot be ended", &error))?;
+        }
         let folder = if attempt.artifacts().iter().next().is_none() {
             folder
         } else {
@@ -82,8 +90,8 @@ impl LocalProcessExecutor {
             .collect();
         let inputs = serde_json::to_vec(attempt.inputs()).map_err(Failure::from)?;
         folder
-            .write(PARAMETERS, Value::from(values).to_string().as_bytes())
-            .and_then(|()| folder.write(INPUT, &inputs))
+            .share(PARAMETERS, Value::from(values).to_string().as_bytes())
+            .and_then(|()| folder.share(INPUT, &inputs))
             .and_then(|()| stdin.map_or(Ok(()), |text| folder.write(STDIN, text.as_bytes())))
             .map_err(|error| io_failure("the files of the attempt cannot be written", &error))?;
         Ok(folder)
@@ -136,13 +144,12 @@ impl Started {
     /// Writes down which process it is. Not synced: the record serves against a crash of the
     /// engine, and after a crash of the machine there is no process to find.
     pub(super) fn record(&mut self, boot: &str) -> Result<Handle, Box<Failure>> {
-        let identity = Identity::of(self.process.pid(), boot)
+        let identity = Identity::of(self.process.pid(), boot);
+        let identity = identity
             .ok_or_else(|| Failure::retryable("spawn", "the process cannot be found in `/proc`"))?;
-        let record = serde_json::to_vec(&identity).map_err(Failure::from)?;
-        self.folder
-            .write(RECORD, &record)
-            .map_err(|error| io_failure("the record of the process cannot be written", &error))?;
-        Ok(Handle::new(&identity.to_string()))
+        let identity = identity.to_string();
+        self.capture.begin(&identity);
+        Ok(Handle::new(&identity))
     }
 }
 

@@ -81,6 +81,7 @@ fn parse(line: &str) -> Option<LogRecord> {
     let at = Timestamp::from_millis(parts.next()?.parse().ok()?);
     let text = parts.next()?;
     let entry = match kind {
+        "+" => LogEntry::Process(text.to_owned()),
         "-" => {
             let (stream, bytes) = text.split_once(' ')?;
             let stream = if stream == "o" { LogStream::Out } else { LogStream::Err };

@@ -74,6 +74,14 @@ impl LogWriter {
         self.now = now;
     }
 
+    /// Writes which process it is.
+    pub(crate) fn begin(&mut self, process: &str) {
+        self.seq += 1;
+        let (seq, at) = (self.seq, self.now.as_millis());
+        self.pending.extend_from_slice(format!("+ {seq} {at} {process}\n").as_bytes());
+        self.flush();
+    }
+
     /// Adds a line, or a part of one; it is written with the next [`LogWriter::flush`].
     pub(crate) fn line(&mut self, stream: LogStream, text: &str, continues: bool) {
         self.seq += 1;

@@ -50,7 +50,7 @@ impl Bench {
         for record in self.log(attempt) {
             match record.entry {
                 LogEntry::Line { text, .. } => lines.push(text),
-                LogEntry::Gap { .. } => {}
+                LogEntry::Process(_) | LogEntry::Gap { .. } => {}
                 LogEntry::End(end) => ends.push(end),
             }
         }

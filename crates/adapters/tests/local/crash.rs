@@ -69,7 +69,7 @@ async fn a_process_that_still_runs_is_waited_for() {
         let attempt = attempt(shell(script)).build();
         let folder = bench.folder(&attempt);
         if record_is_lost {
-            std::fs::remove_file(folder.join("record.json")).unwrap();
+            std::fs::write(folder.join("out.log"), "").unwrap();
         }
         let (answer, ()) = tokio::join!(reattach(&bench, &attempt), async {
             std::fs::write(folder.join("work/go"), "").unwrap();
@@ -111,6 +111,14 @@ async fn a_process_that_is_taken_up_can_be_stopped() {
 }
 
 #[tokio::test]
+async fn what_another_life_left_under_the_same_ids_is_ended() {
+    let bench = Bench::new();
+    let pid = crash(bench.root.path(), "echo ready $$; while :; do sleep 1000; done");
+    bench.run(&attempt(shell("true")).build()).await.unwrap();
+    gone(&pid).await;
+}
+
+#[tokio::test]
 async fn a_dropped_reattachment_leaves_nothing_behind() {
     let bench = Bench::new();
     let script = "echo ready $$; while :; do sleep 1000; done";
@@ -137,14 +145,17 @@ async fn a_pid_that_was_given_to_another_process_is_left_alone() {
     let attempt = attempt(shell("true")).build();
     bench.run(&attempt).await.unwrap();
     let folder = bench.folder(&attempt);
-    std::fs::remove_file(folder.join("out.log")).unwrap();
+    let log = std::fs::read_to_string(folder.join("out.log")).unwrap();
+    let words: Vec<_> = log.lines().next().unwrap().split(' ').collect();
+    let ["+", seq, at, "pid", _, "start", start, "boot", boot] = words[..] else {
+        panic!("{log}");
+    };
     let mut stranger = stranger();
-    let record = std::fs::read_to_string(folder.join("record.json")).unwrap();
-    let mut record: Value = serde_json::from_str(&record).unwrap();
-    record["pid"] = stranger.id().into();
+    let pid = stranger.id();
     // Both may have begun within one tick of the kernel's clock.
-    record["start"] = (record["start"].as_u64().unwrap() - 1).into();
-    std::fs::write(folder.join("record.json"), record.to_string()).unwrap();
+    let start = start.parse::<u64>().unwrap() - 1;
+    let record = format!("+ {seq} {at} pid {pid} start {start} boot {boot}\n");
+    std::fs::write(folder.join("out.log"), record).unwrap();
     assert_eq!(reattach(&bench, &attempt).await, Reattached::Unknown);
     assert!(stranger.try_wait().unwrap().is_none(), "a stranger was killed");
     stranger.kill().unwrap();

@@ -40,6 +40,7 @@ async fn a_flood_is_bounded_in_file_and_memory() {
     let (mut kept, mut gap, mut last) = (0, 0, String::new());
     for record in bench.log(&attempt) {
         match record.entry {
+            LogEntry::Process(_) => {}
             LogEntry::Line { text, .. } => {
                 kept += text.len() + 1;
                 last = text;

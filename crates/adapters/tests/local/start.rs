@@ -124,7 +124,7 @@ async fn limits_hold() {
     assert_eq!(failure.details["exit_code"], 128 + 25, "{failure}");
     let big = bench.folder(&attempt).join("work/big");
     assert!(big.metadata().unwrap().len() <= 4096);
-    assert_eq!(bench.said(&attempt).0.last().unwrap(), "40");
+    assert!(bench.said(&attempt).0.contains(&"40".to_owned()));
 }
 
 #[tokio::test]

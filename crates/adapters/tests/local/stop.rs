@@ -52,11 +52,11 @@ async fn the_group_is_killed_also_when_its_leader_has_gone() {
     let bench = Bench::new();
     let (reporter, mut lines) = heard();
     // The leader stops when it is asked to; its child does not.
-    let text = "(trap '' TERM; echo ready; while :; do sleep 1000; done) & echo child $!; wait";
+    let child = "trap \"\" TERM; echo child $$; while :; do sleep 1000; done";
+    let text = &format!("sh -c '{child}' & wait");
     let attempt = script(text).reporter(reporter).build();
     let (end, child) = tokio::join!(bench.run(&attempt), async {
         let child = expect(&mut lines, "child ").await;
-        expect(&mut lines, "ready").await;
         stop(&attempt, Duration::from_millis(50));
         child
     });
