@@ -63,8 +63,13 @@ fn main() {
         let bundle = bundle.clone();
         runtime.block_on(async move {
             tokio::spawn(async move {
-                let mock = if mode == "spawned" { MockExecutor::new().spawned() } else { MockExecutor::new() };
-                let builder = Engine::builder().store(MemoryStore::forgetting_ended()).executor("mock", mock);
+                let mock = if mode == "spawned" {
+                    MockExecutor::new().spawned()
+                } else {
+                    MockExecutor::new()
+                };
+                let builder =
+                    Engine::builder().store(MemoryStore::forgetting_ended()).executor("mock", mock);
                 let engine = builder.start().await.unwrap();
                 let deployment = engine.create_deployment("many").await.unwrap().id;
                 engine.import(deployment, &bundle, Default::default()).await.unwrap();
@@ -75,7 +80,9 @@ fn main() {
                     run.wait().await.unwrap();
                     println!("{:.3}M", jobs as f64 / start.elapsed().as_secs_f64() / 1e6);
                 }
-            }).await.unwrap();
+            })
+            .await
+            .unwrap();
         });
         return;
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use jobwright_core::Bundle;
+use jobwright_core::{Bundle, PackageFaults};
 use thiserror::Error;
 
 use crate::archive::{self, ArchiveError};
@@ -47,6 +47,9 @@ pub enum ReadError {
         /// What is wrong with it.
         source: ExportError,
     },
+    /// The package can be read, and cannot run.
+    #[error(transparent)]
+    Package(#[from] PackageFaults),
     /// The document is no UTF-8.
     #[error("`{document}` is not UTF-8 from byte {at} on")]
     Encoding {
@@ -224,7 +227,7 @@ fn is_native(text: &str) -> bool {
 
 /// What every package passes in the end, whatever it was read from: the one place for checks that
 /// are about the package and not about how it was written.
-#[expect(clippy::unnecessary_wraps, reason = "the checks of the model refuse packages here")]
 fn finish(bundle: Bundle) -> Result<Bundle, ReadError> {
+    bundle.package.check()?;
     Ok(bundle)
 }

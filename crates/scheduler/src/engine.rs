@@ -82,7 +82,6 @@ pub struct Ended {
 
 impl Engine {
     /// Begins an engine.
-    #[must_use]
     pub fn builder() -> EngineBuilder {
         EngineBuilder::default()
     }

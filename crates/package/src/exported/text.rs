@@ -4,9 +4,7 @@
 use std::collections::BTreeSet;
 
 /// Escapes a text that must come out of a payload as it went in.
-pub(super) fn literal(text: &str) -> String {
-    text.replace('$', "$$")
-}
+pub(super) use jobwright_core::reference::escape as literal;
 
 /// Writes a reference to a parameter.
 pub(super) fn reference(name: &str) -> String {

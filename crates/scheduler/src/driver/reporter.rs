@@ -1,5 +1,7 @@
 //! Where attempts report to while they run: into the loop, and to those who listen.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use async_trait::async_trait;
 use dashmap::DashMap;
 use jobwright_core::{Attempt, GroupId, Handle, JobIndex, Reporter, Timestamp};
@@ -18,11 +20,13 @@ pub(crate) struct Listener {
     /// When each attempt that promises heartbeats was last passed on, so that a chatty one does
     /// not fill the loop's inbox.
     beats: DashMap<(GroupId, JobIndex), Timestamp>,
+    /// Whether any attempt ever beat: most engines need not look.
+    any_beats: AtomicBool,
 }
 
 impl Listener {
     pub(crate) fn new(sender: mpsc::Sender<Message>, hub: Hub, clock: Clock) -> Self {
-        Self { sender, hub, clock, beats: DashMap::new() }
+        Self { sender, hub, clock, beats: DashMap::new(), any_beats: AtomicBool::new(false) }
     }
 
     pub(crate) fn sender(&self) -> mpsc::Sender<Message> {
@@ -30,7 +34,7 @@ impl Listener {
     }
 
     pub(crate) fn forget(&self, attempt: &AttemptKey) {
-        if !self.beats.is_empty() {
+        if self.any_beats.load(Ordering::Relaxed) {
             self.beats.remove(&(attempt.group, attempt.job));
         }
     }
@@ -60,6 +64,7 @@ impl Reporter for Listener {
         // A full inbox drops the beat; the next one, a quarter of a period later at most, is
         // passed on.
         if self.sender.try_send(message).is_ok() {
+            self.any_beats.store(true, Ordering::Relaxed);
             self.beats.insert(place, now);
         }
     }

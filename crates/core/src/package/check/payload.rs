@@ -12,8 +12,9 @@ use crate::parameter::{Parameter, ParameterType};
 use crate::payload;
 use crate::reference::mentioned;
 
-/// The most bytes of a step's payload, as JSON without white space.
-pub const MAX_PAYLOAD: usize = 1024 * 1024;
+/// The most bytes of a step's payload, as JSON without white space: a `wrangle` of an exported flow
+/// holds all recipes that it rests on.
+pub const MAX_PAYLOAD: usize = 8 * 1024 * 1024;
 
 /// The most lists and objects of a payload that lie inside each other.
 pub const MAX_PAYLOAD_DEPTH: usize = 64;
