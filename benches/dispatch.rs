@@ -75,10 +75,11 @@ fn main() {
                 engine.import(deployment, &bundle, Default::default()).await.unwrap();
                 for _ in 0..30 {
                     let prepared = engine.run(deployment).prepare().await.unwrap();
+                    let c = cpu();
                     let start = Instant::now();
                     let run = prepared.start().await.unwrap();
                     run.wait().await.unwrap();
-                    println!("{:.3}M", jobs as f64 / start.elapsed().as_secs_f64() / 1e6);
+                    println!("{:.3}M cpu {:.0} ns/job", jobs as f64 / start.elapsed().as_secs_f64() / 1e6, (cpu() - c) / jobs as f64);
                 }
             })
             .await
@@ -107,4 +108,13 @@ fn main() {
             .unwrap();
         });
     }
+}
+
+fn cpu() -> f64 {
+    let mut sum = 0.0;
+    for t in std::fs::read_dir("/proc/self/task").unwrap() {
+        let text = std::fs::read_to_string(t.unwrap().path().join("schedstat")).unwrap();
+        sum += text.split(' ').next().unwrap().parse::<f64>().unwrap();
+    }
+    sum
 }
