@@ -57,13 +57,7 @@ impl Scheduler {
     }
 
     /// Ends a job one of whose needs can no longer be met.
-    pub(super) fn skip(
-        &mut self,
-        slot: u32,
-        job: JobIndex,
-        now: Timestamp,
-        out: &mut StepResult,
-    ) {
+    pub(super) fn skip(&mut self, slot: u32, job: JobIndex, now: Timestamp, out: &mut StepResult) {
         let Some((need, was)) = self.group(slot).unmet_need(job) else { return };
         let cause = Cause::Need { job: need, was };
         self.end_job(slot, job, Verdict::Skipped, cause, now, out);
