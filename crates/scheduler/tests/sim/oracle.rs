@@ -27,8 +27,9 @@ pub(crate) struct Model {
     pub(crate) cancel: Option<CancelReason>,
     pub(crate) ended: Option<Verdict>,
     pub(crate) status: Status,
-    /// Under which the group was last adopted.
+    /// Under which the group was last adopted, and when.
     pub(crate) epoch: Epoch,
+    adopted_at: Timestamp,
 }
 
 #[derive(Debug, Clone)]
@@ -104,6 +105,7 @@ impl Model {
             ended: None,
             status: Status::Created,
             epoch: Epoch(1),
+            adopted_at: Timestamp::from_millis(i64::MIN),
         }
     }
 
@@ -113,6 +115,7 @@ impl Model {
             Event::Adopted { epoch, .. } => {
                 assert!(*epoch > self.epoch, "epochs grow");
                 self.epoch = *epoch;
+                self.adopted_at = at;
             }
             Event::Ready { job, queue_by, total_by } => self.ready(*job, *queue_by, *total_by, at),
             Event::Requested { job, attempt, end_by, beat_by } => {
@@ -208,7 +211,8 @@ impl Model {
     ) {
         let total_by = self.jobs[job.at()].total_by;
         let cancels = self.cancels(job);
-        let grace = self.plan.jobs[job.at()].policy.grace.0;
+        let policy = Arc::clone(&self.plan.jobs[job.at()].policy);
+        let (grace, adopted_at) = (policy.grace.0, self.adopted_at);
         let live = self.live(job, attempt);
         assert!(
             kill_by >= at + grace || grace == Duration::MAX,
@@ -224,6 +228,8 @@ impl Model {
                 StopReason::TimedOut(Timeout::Total) => assert!(at >= total_by),
                 StopReason::TimedOut(Timeout::Heartbeat) => {
                     assert!(live.beat_by.is_some_and(|by| at >= by), "job {} is silent", job.0);
+                    let period = policy.timeouts.heartbeat.unwrap_or_default();
+                    assert!(at >= adopted_at + period, "job {} could be heard", job.0);
                 }
                 StopReason::Shutdown => {}
             },
