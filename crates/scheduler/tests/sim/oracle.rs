@@ -27,9 +27,8 @@ pub(crate) struct Model {
     pub(crate) cancel: Option<CancelReason>,
     pub(crate) ended: Option<Verdict>,
     pub(crate) status: Status,
-    /// Under which the group was last adopted, and when.
+    /// Under which the group was last adopted.
     pub(crate) epoch: Epoch,
-    adopted_at: Timestamp,
 }
 
 #[derive(Debug, Clone)]
@@ -58,6 +57,8 @@ pub(crate) struct Live {
     pub(crate) end_by: Timestamp,
     pub(crate) beat_by: Option<Timestamp>,
     pub(crate) stopping: Option<(StopReason, Timestamp)>,
+    /// When it last gave a sign of life, or could not give one.
+    pub(crate) heard_at: Timestamp,
     /// The executor's own name for it, once that is durable.
     pub(crate) handle: Option<Handle>,
 }
@@ -105,7 +106,6 @@ impl Model {
             ended: None,
             status: Status::Created,
             epoch: Epoch(1),
-            adopted_at: Timestamp::from_millis(i64::MIN),
         }
     }
 
@@ -115,7 +115,11 @@ impl Model {
             Event::Adopted { epoch, .. } => {
                 assert!(*epoch > self.epoch, "epochs grow");
                 self.epoch = *epoch;
-                self.adopted_at = at;
+                for job in &mut self.jobs {
+                    if let State::Live(live) = &mut job.state {
+                        live.heard_at = at;
+                    }
+                }
             }
             Event::Ready { job, queue_by, total_by } => self.ready(*job, *queue_by, *total_by, at),
             Event::Requested { job, attempt, end_by, beat_by } => {
@@ -124,6 +128,7 @@ impl Model {
                     end_by: *end_by,
                     beat_by: *beat_by,
                     stopping: None,
+                    heard_at: at,
                     handle: None,
                 };
                 self.requested(*job, live, at);
@@ -133,7 +138,9 @@ impl Model {
                 live.handle = handle.clone().or(live.handle.take());
             }
             Event::Beat { job, attempt, beat_by } => {
-                self.live(*job, *attempt).beat_by = Some(*beat_by);
+                let live = self.live(*job, *attempt);
+                live.beat_by = Some(*beat_by);
+                live.heard_at = at;
             }
             Event::Stopping { job, attempt, reason, kill_by } => {
                 self.stopping(*job, *attempt, reason, *kill_by, at);
@@ -212,7 +219,7 @@ impl Model {
         let total_by = self.jobs[job.at()].total_by;
         let cancels = self.cancels(job);
         let policy = Arc::clone(&self.plan.jobs[job.at()].policy);
-        let (grace, adopted_at) = (policy.grace.0, self.adopted_at);
+        let grace = policy.grace.0;
         let live = self.live(job, attempt);
         assert!(
             kill_by >= at + grace || grace == Duration::MAX,
@@ -229,7 +236,7 @@ impl Model {
                 StopReason::TimedOut(Timeout::Heartbeat) => {
                     assert!(live.beat_by.is_some_and(|by| at >= by), "job {} is silent", job.0);
                     let period = policy.timeouts.heartbeat.unwrap_or_default();
-                    assert!(at >= adopted_at + period, "job {} could be heard", job.0);
+                    assert!(at >= live.heard_at + period, "job {} could be heard", job.0);
                 }
                 StopReason::Shutdown => {}
             },
