@@ -79,7 +79,11 @@ fn main() {
                     let start = Instant::now();
                     let run = prepared.start().await.unwrap();
                     run.wait().await.unwrap();
-                    println!("{:.3}M cpu {:.0} ns/job", jobs as f64 / start.elapsed().as_secs_f64() / 1e6, (cpu() - c) / jobs as f64);
+                    println!(
+                        "{:.3}M cpu {:.0} ns/job",
+                        jobs as f64 / start.elapsed().as_secs_f64() / 1e6,
+                        (cpu() - c) / jobs as f64
+                    );
                 }
             })
             .await

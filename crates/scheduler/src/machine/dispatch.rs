@@ -8,7 +8,7 @@ use super::io::{AttemptKey, Effect, Order, StepResult};
 use super::job::{JobState, abandoned};
 use super::lanes::{Rank, Waiter};
 use super::limits::Limit;
-use super::timers::{BLOCK, Place};
+use super::timers::{BLOCK, Place, deadline};
 
 /// How much longer than its grace an attempt may take to report its end before it is given up:
 /// an executor needs a moment to kill and to clear away.
@@ -205,7 +205,7 @@ impl Scheduler {
         let number = live.number;
         let grace = group.planned(job).policy.grace.0;
         let attempt = AttemptKey { group: group.id, slot, job, number };
-        let kill_by = now + grace + KILL_MARGIN;
+        let kill_by = deadline(now, grace.saturating_add(KILL_MARGIN));
         let event = Event::Stopping { job, attempt: number, reason: reason.clone(), kill_by };
         self.record(slot, event, now, out);
         out.effects.push(Effect::Stop { attempt, stop: Stop { reason, grace } });

@@ -55,13 +55,9 @@ impl Scheduler {
                 assert!(needs > 0 || held, "job {} that needs nothing more is ready", index.0);
             }
             let deadline = job.deadline();
-            if deadline == Timestamp::NEVER {
-                let needless =
-                    matches!(job.state, JobState::Waiting { .. } | JobState::Done { .. });
-                assert!(needless, "job {} needs no timer", index.0);
-            } else {
-                assert!(it.armed[index.at() / BLOCK] <= deadline, "job {} has a timer", index.0);
-            }
+            let is_idle = matches!(job.state, JobState::Waiting { .. } | JobState::Done { .. });
+            assert_eq!(deadline == Timestamp::NEVER, is_idle, "job {} has a deadline", index.0);
+            assert!(it.armed[index.at() / BLOCK] <= deadline, "job {} has a timer", index.0);
         }
     }
 

@@ -109,17 +109,20 @@ impl Group {
             | JobState::Done { .. } => false,
         };
         match event {
-            Event::Ready { .. } => matches!(
-                state,
-                JobState::Waiting { needs: 0, unmet: false } | JobState::BackingOff { .. }
-            ),
+            Event::Ready { total_by, .. } => {
+                let was = JobState::Waiting { needs: 0, unmet: false };
+                let may = *state == was || matches!(state, JobState::BackingOff { .. });
+                may && *total_by < Timestamp::NEVER
+            }
             Event::Requested { job, attempt, .. } => {
                 let due = self.tally(*job).attempts.checked_add(1);
                 matches!(state, JobState::Ready { .. }) && due == Some(*attempt)
             }
+            Event::Stopping { attempt, kill_by, .. } => {
+                is_live(*attempt) && *kill_by < Timestamp::NEVER
+            }
             Event::Started { attempt, .. }
             | Event::Beat { attempt, .. }
-            | Event::Stopping { attempt, .. }
             | Event::AttemptEnded { attempt, .. } => is_live(*attempt),
             Event::JobEnded { .. } => matches!(
                 state,

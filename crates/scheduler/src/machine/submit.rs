@@ -12,6 +12,7 @@ use super::group::Group;
 use super::io::{Effect, GroupEvents, StepResult};
 use super::job::JobState;
 use super::limits::Use;
+use super::timers::deadline;
 
 impl Scheduler {
     pub(super) fn submit(
@@ -113,7 +114,7 @@ impl Scheduler {
         let group = self.group(slot);
         let timeouts = &group.planned(job).policy.timeouts;
         let total_by = match group.job(job).total_by {
-            Timestamp::NEVER => now + timeouts.total,
+            Timestamp::NEVER => deadline(now, timeouts.total),
             known => known,
         };
         let queue_by = now + timeouts.queue;

@@ -4,6 +4,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
 use jobwright_core::{GroupId, JobIndex, Timestamp};
 
@@ -16,6 +17,11 @@ pub(super) struct Place {
     pub(super) slot: u32,
     pub(super) job: JobIndex,
     pub(super) group: GroupId,
+}
+
+/// A deadline that comes, however long the time is: `NEVER` is for what has none.
+pub(super) fn deadline(now: Timestamp, time: Duration) -> Timestamp {
+    (now + time).min(Timestamp::from_millis(i64::MAX - 1))
 }
 
 /// All deadlines of a machine.

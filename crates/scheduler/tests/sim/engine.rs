@@ -117,7 +117,14 @@ impl World {
                 }
                 self.oracle.take(row.group, event, now);
                 if let Event::AttemptEnded { job, attempt, .. } = event {
-                    self.give_up(engine, (row.group, *job, *attempt));
+                    let is_alive = self.give_up(engine, (row.group, *job, *attempt));
+                    let is_told = out.effects.iter().any(|effect| match effect {
+                        Effect::Abandon { attempt: key } => {
+                            (key.group, key.job, key.number) == (row.group, *job, *attempt)
+                        }
+                        _ => false,
+                    });
+                    assert!(!is_alive || is_told, "what is alive and counts no more is told so");
                 }
             }
             let model = &self.oracle.groups[&row.group];
@@ -155,6 +162,8 @@ impl World {
         for row in out.journal.iter().filter(|row| mine(row.group)) {
             let model = &self.oracle.groups[&row.group];
             for event in &row.events {
+                let is_request = matches!(event, Event::Requested { .. });
+                assert!(!(is_request && it.is_draining), "nothing begins while it drains");
                 if let Event::Requested { job, .. } = event
                     && matches!(model.jobs[job.at()].state, State::Live(_))
                 {

@@ -47,13 +47,15 @@ pub(crate) enum Crash {
 
 impl Faults {
     pub(crate) fn of(random: &mut Random) -> Self {
+        // An executor that refuses for good is what the limit on refusals is for.
+        let always_refused = random.chance(5);
         let mut some = |most: u64| if random.chance(50) { random.between(1, most) } else { 0 };
         Self {
             crash: some(60),
             duplicate: some(200),
             lose: some(150),
             delay: some(300),
-            refuse: some(200),
+            refuse: if always_refused { 980 } else { some(200) },
             amnesia: some(300),
             silence: some(300),
             stubborn: some(500),

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jobwright_core::{
     CancelReason, Cause, Epoch, Event, FailurePolicy, GroupId, Handle, JobIndex, Plan, RunId,
@@ -56,6 +57,8 @@ pub(crate) struct Live {
     pub(crate) end_by: Timestamp,
     pub(crate) beat_by: Option<Timestamp>,
     pub(crate) stopping: Option<(StopReason, Timestamp)>,
+    /// When it last gave a sign of life, or could not give one.
+    pub(crate) heard_at: Timestamp,
     /// The executor's own name for it, once that is durable.
     pub(crate) handle: Option<Handle>,
 }
@@ -112,6 +115,11 @@ impl Model {
             Event::Adopted { epoch, .. } => {
                 assert!(*epoch > self.epoch, "epochs grow");
                 self.epoch = *epoch;
+                for job in &mut self.jobs {
+                    if let State::Live(live) = &mut job.state {
+                        live.heard_at = at;
+                    }
+                }
             }
             Event::Ready { job, queue_by, total_by } => self.ready(*job, *queue_by, *total_by, at),
             Event::Requested { job, attempt, end_by, beat_by } => {
@@ -120,6 +128,7 @@ impl Model {
                     end_by: *end_by,
                     beat_by: *beat_by,
                     stopping: None,
+                    heard_at: at,
                     handle: None,
                 };
                 self.requested(*job, live, at);
@@ -129,7 +138,9 @@ impl Model {
                 live.handle = handle.clone().or(live.handle.take());
             }
             Event::Beat { job, attempt, beat_by } => {
-                self.live(*job, *attempt).beat_by = Some(*beat_by);
+                let live = self.live(*job, *attempt);
+                live.beat_by = Some(*beat_by);
+                live.heard_at = at;
             }
             Event::Stopping { job, attempt, reason, kill_by } => {
                 self.stopping(*job, *attempt, reason, *kill_by, at);
@@ -169,7 +180,9 @@ impl Model {
             }
         }
         let first = it.first_ready.expect("set when it was first ready");
-        assert_eq!(total_by, first + timeouts.total, "job {} has one total time", job.0);
+        let last = Timestamp::from_millis(i64::MAX - 1);
+        let total = (first + timeouts.total).min(last);
+        assert_eq!(total_by, total, "job {} has one total time", job.0);
         assert_eq!(queue_by, at + timeouts.queue, "job {} has time to wait", job.0);
         it.total_by = total_by;
         it.state = State::Ready { since: at, queue_by };
@@ -205,9 +218,14 @@ impl Model {
     ) {
         let total_by = self.jobs[job.at()].total_by;
         let cancels = self.cancels(job);
-        let grace = self.plan.jobs[job.at()].policy.grace.0;
+        let policy = Arc::clone(&self.plan.jobs[job.at()].policy);
+        let grace = policy.grace.0;
         let live = self.live(job, attempt);
-        assert!(kill_by >= at + grace, "job {} is given its grace", job.0);
+        assert!(
+            kill_by >= at + grace || grace == Duration::MAX,
+            "job {} is given its grace",
+            job.0
+        );
         match &live.stopping {
             // An engine that adopts asks anew, for the same reason and with a new grace.
             Some((before, _)) => assert_eq!(before, reason, "job {} is stopped once", job.0),
@@ -217,6 +235,8 @@ impl Model {
                 StopReason::TimedOut(Timeout::Total) => assert!(at >= total_by),
                 StopReason::TimedOut(Timeout::Heartbeat) => {
                     assert!(live.beat_by.is_some_and(|by| at >= by), "job {} is silent", job.0);
+                    let period = policy.timeouts.heartbeat.unwrap_or_default();
+                    assert!(at >= live.heard_at + period, "job {} could be heard", job.0);
                 }
                 StopReason::Shutdown => {}
             },

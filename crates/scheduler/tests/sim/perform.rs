@@ -120,19 +120,19 @@ impl World {
 
     /// It is durable that an attempt ended: one that is still alive has been given up. What the
     /// engine then does about it may be lost with the engine, so executors end what they are not
-    /// asked to take up again.
-    pub(crate) fn give_up(&mut self, engine: usize, name: Name) {
+    /// asked to take up again. Tells whether it was alive.
+    pub(crate) fn give_up(&mut self, engine: usize, name: Name) -> bool {
         let by = (engine, self.engines[engine].life);
         let grace = self.oracle.groups[&name.0].plan.jobs[name.1.at()].policy.grace.0;
         let (now, has_jumped) = (self.now, self.has_jumped);
-        let Some(attempt) = self.executor.attempts.get_mut(&name) else { return };
+        let Some(attempt) = self.executor.attempts.get_mut(&name) else { return false };
         let key = attempt.key;
         if attempt.is_alive && !attempt.is_given_up && !has_jumped {
             let (whom, at) = attempt.stopped.expect("what is given up was asked to stop");
             assert_eq!(whom, by, "the engine that gives {key:?} up has asked it to stop");
             assert!(u128::from(now - at) >= grace.as_millis(), "{key:?} had its grace");
         }
-        attempt.is_given_up = true;
+        attempt.is_alive && !std::mem::replace(&mut attempt.is_given_up, true)
     }
 
     fn plan_end(&mut self, key: AttemptKey, lasts: u64, outcome: Outcome) {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jobwright_core::{
     Backoff, CancelReason, CrashLimit, Epoch, Failure, FailureClass, FailurePolicy, Grace, Handle,
-    NodeId, Outcome, Plan, Policy, Retry, RunPolicy, Success, Timeouts, Trigger,
+    NodeId, Outcome, Plan, Policy, Priority, Retry, RunPolicy, Success, Timeouts, Trigger,
 };
 use jobwright_scheduler::machine::{Input, Report};
 
@@ -58,12 +58,16 @@ fn failed(class: FailureClass) -> Outcome {
     Outcome::Failed(Box::new(Failure::new(class, "code", "message")))
 }
 
+type Reach = fn(&mut Hand);
+
 /// The states of job 1, each with how it is reached.
-const STATES: [(&str, fn(&mut Hand)); 15] = [
+const STATES: [(&str, Reach); 15] = [
     ("waiting", |_| {}),
     ("ready", |hand| {
         let run = plan::run(2, 2, RunPolicy::Allow, None);
-        let blocker = vec![plan::job(0, "local", Policy::default(), vec![])];
+        // Two levels above: the other group has begun, and so counts one level higher.
+        let policy = Policy { priority: Priority(2), ..Policy::default() };
+        let blocker = vec![plan::job(0, "local", policy, vec![])];
         hand.submit(2, &plan::plan(&run, 90, FailurePolicy::Continue, blocker));
         hand.end(1, 0, ok());
     }),
