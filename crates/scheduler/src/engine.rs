@@ -52,6 +52,8 @@ struct Inner {
     node: NodeId,
     clock: Clock,
     ids: Ids,
+    /// Held from taking a run's id to submitting it.
+    submitting: tokio::sync::Mutex<()>,
     executors: BTreeSet<ExecutorName>,
     prepared: DashMap<Digest, Arc<Prepared>>,
     sender: mpsc::Sender<Message>,

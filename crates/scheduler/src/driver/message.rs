@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use jobwright_core::{
-    Artifacts, CancelReason, Change, DeploymentId, Epoch, GroupId, JobIndex, Plan, Record, RunId,
+    Artifacts, CancelReason, Change, DeploymentId, Epoch, GroupId, JobIndex, Lease, Plan, Record,
+    RunId,
 };
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -19,8 +20,10 @@ pub(crate) type Waiting = Vec<(JobIndex, WaitReason)>;
 pub(crate) enum Message {
     /// A run begins.
     Submit(Submission),
-    /// A group of another engine's life is driven from now on.
-    Adopt { group: GroupId, epoch: Epoch, records: Vec<Record>, artifacts: Artifacts },
+    /// A group of an earlier engine: it stands still until it is adopted.
+    Load { group: GroupId, records: Vec<Record>, artifacts: Artifacts },
+    /// Groups that were loaded are driven from now on.
+    Adopt { leases: Vec<Lease> },
     /// A group is to be cancelled; answered when that is durable.
     Cancel { group: GroupId, reason: CancelReason, answer: oneshot::Sender<()> },
     /// An executor says something about an attempt.
@@ -72,8 +75,15 @@ impl Driver {
                 self.turn.inputs.push(Input::Submit { groups, epoch: Epoch(1) });
                 self.turn.submissions.insert(submission.run, submission);
             }
-            Message::Adopt { group, epoch, records, artifacts } => {
-                self.adopt(group, epoch, &records, artifacts);
+            Message::Load { group, records, artifacts } => self.load(group, &records, artifacts),
+            Message::Adopt { leases } => {
+                let node = self.node;
+                let adoptions = leases.into_iter().map(|Lease { group, epoch }| Input::Adopt {
+                    group,
+                    epoch,
+                    node,
+                });
+                self.turn.inputs.extend(adoptions);
             }
             Message::Cancel { group, reason, answer } => {
                 self.turn.inputs.push(Input::Cancel { group, reason });
@@ -91,19 +101,13 @@ impl Driver {
         }
     }
 
-    fn adopt(&mut self, group: GroupId, epoch: Epoch, records: &[Record], artifacts: Artifacts) {
-        match self.machine.load(group, records) {
-            Ok(()) => {
-                if let Some(run) = self.machine.run_of(group)
-                    && !artifacts.is_empty()
-                {
-                    self.artifacts.insert(run, artifacts);
-                }
-                self.turn.inputs.push(Input::Adopt { group, epoch, node: self.node });
-            }
-            Err(error) => {
-                tracing::error!(job_group.id = group.get(), %error, "job group cannot be taken up");
-            }
+    fn load(&mut self, group: GroupId, records: &[Record], artifacts: Artifacts) {
+        if let Err(error) = self.machine.load(group, records) {
+            tracing::error!(job_group.id = group.get(), %error, "job group cannot be taken up");
+        } else if let Some(run) = self.machine.run_of(group)
+            && !artifacts.is_empty()
+        {
+            self.artifacts.insert(run, artifacts);
         }
     }
 }

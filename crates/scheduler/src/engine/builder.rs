@@ -171,6 +171,7 @@ impl EngineBuilder {
         let driver = spawn(driver, Arc::clone(&failure));
         let engine = Engine(Arc::new(Inner {
             ids: Ids::new(Arc::clone(&store)),
+            submitting: tokio::sync::Mutex::new(()),
             store,
             node,
             clock,

@@ -1,6 +1,6 @@
 //! What an engine does first: it takes up the groups that an earlier one left.
 
-use jobwright_core::{Artifacts, Event, Lease, Record, Seq, StoreError};
+use jobwright_core::{Artifacts, Event, GroupId, Record, Seq, StoreError};
 
 use super::Engine;
 use crate::driver::Message;
@@ -9,26 +9,35 @@ use crate::driver::Message;
 const PAGE: u32 = 256;
 
 impl Engine {
-    /// Takes up every unfinished group that no live engine drives, in the order of their ids.
+    /// Takes up every unfinished group that no live engine drives, in the order of their ids. All
+    /// are loaded before the first goes on: their live attempts hold their slots, and earlier runs
+    /// are known when later ones ask whether they may begin.
     pub(super) async fn resume(&self) -> Result<(), StoreError> {
+        let mut taken = Vec::new();
         loop {
             let leases = self.0.store.claim(self.0.node, self.0.clock.now(), PAGE).await?;
             if leases.is_empty() {
-                return Ok(());
+                break;
             }
-            tracing::info!(groups = leases.len(), "unfinished job groups are taken up");
-            for lease in leases {
-                self.take_up(lease).await?;
+            for lease in &leases {
+                self.load(lease.group).await?;
             }
+            taken.extend(leases);
         }
+        if !taken.is_empty() {
+            tracing::info!(groups = taken.len(), "unfinished job groups are taken up");
+        }
+        for leases in taken.chunks(PAGE as usize) {
+            // An engine that has ended meanwhile says so by itself.
+            let _ = self.send(Message::Adopt { leases: leases.to_vec() }).await;
+        }
+        Ok(())
     }
 
-    async fn take_up(&self, lease: Lease) -> Result<(), StoreError> {
-        let Lease { group, epoch } = lease;
+    async fn load(&self, group: GroupId) -> Result<(), StoreError> {
         let records = self.0.store.load(group, Seq(1)).await?;
         let artifacts = self.artifacts_of(&records).await?;
-        // An engine that has ended meanwhile says so by itself.
-        let _ = self.send(Message::Adopt { group, epoch, records, artifacts }).await;
+        let _ = self.send(Message::Load { group, records, artifacts }).await;
         Ok(())
     }
 

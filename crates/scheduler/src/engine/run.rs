@@ -278,6 +278,8 @@ impl RunRequest {
         draft: Draft,
     ) -> Result<(Run, oneshot::Receiver<Result<(), SubmitError>>), RunError> {
         let ids = &self.engine.0.ids;
+        // Run policies go by the order of runs: who has the lower id is submitted first.
+        let _in_order = self.engine.0.submitting.lock().await;
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let jobs = count(draft.groups.iter().map(|group| group.jobs.len()).sum());
         let run = id(RunId::new(ids.take(Kind::Run, 1).await?))?;
