@@ -41,7 +41,7 @@ async fn run() -> anyhow::Result<()> {
     println!("imported as release {}, which is active now", release.id);
 
     let run = engine.run(deployment).select(Selection::Trigger(trigger)).await?;
-    println!("run {}: {} job groups", run.id(), run.run().groups.len());
+    println!("job groups of run {}: {}", run.id(), run.run().groups.len());
     let outcome = run.wait().await?;
     for group in run.groups() {
         println!("\n{}", mermaid(&engine.group(group).await?));
@@ -62,10 +62,10 @@ async fn engine(bundle: &Bundle) -> anyhow::Result<Engine> {
 }
 
 fn describe(package: &Package) {
-    println!("package `{}`, {} artifacts", package.name, package.artifacts.len());
+    println!("package `{}`, artifacts: {}", package.name, package.artifacts.len());
     for flow in &package.flows {
         let primary = if package.primary.contains(&flow.name) { "primary flow" } else { "flow" };
-        println!("{primary} `{}`: {} steps", flow.name, flow.steps.len());
+        println!("{primary} `{}`, steps: {}", flow.name, flow.steps.len());
         for parameter in &flow.parameters {
             println!("  parameter `{}`", parameter.name);
         }

@@ -117,8 +117,9 @@ check_end() {
 
 # check_files AFTER: the published files are those of the reference. Manifests name their run.
 check_files() {
-    local run files=() at=0
-    for run in $(awk '$3 == "accepted" { print $4 }' "$1"); do
+    local run runs=() file files=() at=0
+    mapfile -t runs < <(awk '$3 == "accepted" { print $4 }' "$1")
+    for run in "${runs[@]}"; do
         at=$((at + 1))
         files=("$dir/report/published/run-$run"/*)
         if [[ ${#files[@]} != 3 ]]; then violation "run $run published ${#files[*]} files"; fi
