@@ -1,5 +1,5 @@
-//! An executor of one's own: it counts words, and stops when it is asked to. Nothing else is needed
-//! to run it under names, limits, retries, time limits and a journal.
+//! An executor of one's own: it counts words, and stops when it is asked to. Limits, retries,
+//! timeouts and the journal are the engine's.
 #![expect(clippy::print_stdout, reason = "it talks to a person")]
 
 use std::time::Duration;
@@ -9,18 +9,7 @@ use jobwright::Engine;
 use jobwright::core::{Attempt, Executor, Failure, Success};
 use jobwright::store::MemoryStore;
 
-const PACKAGE: &str = r#"
-jobwright: 1
-name: words
-flows:
-  count:
-    executor: words
-    parameters: { text: { type: string } }
-    steps:
-      all: { payload: { text: "$text" } }
-      twice: { needs: [all], payload: { text: "$text $text" } }
-    outputs: { counts: { steps: [twice] } }
-"#;
+const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/packages/words.yaml");
 
 struct Words;
 
@@ -46,7 +35,7 @@ async fn main() -> anyhow::Result<()> {
     let engine = Engine::builder().store(MemoryStore::new()).executor("words", Words);
     let engine = engine.start().await?;
     let deployment = engine.create_deployment("words").await?.id;
-    let package = jobwright::package::read(PACKAGE.as_bytes())?;
+    let package = jobwright::package::read_path(PACKAGE)?;
     engine.import(deployment, &package, Default::default()).await?;
     let run = engine.run(deployment).parameter("text", "one method is required").await?;
     println!("run {}: {:?}", run.id(), run.wait().await?.verdict);

@@ -50,12 +50,15 @@ async fn a_secret_is_written_nowhere_and_told_to_nobody() {
     soon(listen).await;
     let (verdict, job) = bench.end(&run).await;
     assert_eq!(verdict, Verdict::Failed, "`tell` fails");
-    assert_eq!(job.failure().unwrap().to_string(), "?");
+    assert_eq!(
+        job.failure().unwrap().to_string(),
+        "`sh` exited with code 3, and last said:\n*** (exit)"
+    );
     let group = run.groups().next().unwrap();
     let view = bench.engine.group(group).await.unwrap();
     let verdicts: Vec<_> = view.jobs.iter().map(|job| job.verdict.unwrap()).collect();
     assert_eq!(verdicts, [Verdict::Failed, Verdict::Succeeded, Verdict::Succeeded]);
-    assert_eq!(view.jobs[1].result.as_deref(), Some(&serde_json::json!(["[masked]"])));
+    assert_eq!(view.jobs[1].result.as_deref(), Some(&serde_json::json!(["***"])));
 
     told.push_str(&format!("{view:?}{:?}", bench.engine.history(group, Seq(1)).await.unwrap()));
     assert!(told.contains("key "), "`tell` was heard");
