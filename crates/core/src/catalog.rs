@@ -4,9 +4,10 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::access::{Audit, Token};
 use crate::digest::Digest;
 use crate::flow::OutputTrigger;
-use crate::id::{DeploymentId, EnvironmentId, GroupId, JobId, ReleaseId, RunId};
+use crate::id::{AuditId, DeploymentId, EnvironmentId, GroupId, JobId, ReleaseId, RunId, TokenId};
 use crate::name::{DeploymentName, FlowName, OutputName, PackageName, ParameterName};
 use crate::parameter::Values;
 use crate::policy::RunPolicy;
@@ -37,6 +38,15 @@ pub struct Deployment {
     /// The most live attempts over all its runs.
     #[serde(default)]
     pub limit: Option<u32>,
+    /// No run of it begins until it is resumed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
+    /// Whose token it was made with, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<TokenId>,
+    /// Whose token it was last changed with, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_by: Option<TokenId>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it, or which release is active, was last changed.
@@ -62,6 +72,9 @@ pub struct Release {
     /// What the import rules changed.
     #[serde(default)]
     pub changes: RuleChanges,
+    /// Whose token it was imported with, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<TokenId>,
     /// When it was imported.
     pub created_at: Timestamp,
     /// When it was last activated or deactivated.
@@ -95,6 +108,9 @@ pub struct Run {
     pub reference_date: Timestamp,
     /// The digest of the resolved parameters.
     pub parameters: Digest,
+    /// Whose token it was asked for with, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<TokenId>,
     /// When it was accepted.
     pub created_at: Timestamp,
 }
@@ -185,6 +201,17 @@ pub struct EnvironmentParameter {
     pub value: serde_json::Value,
 }
 
+/// Which ids the jobs of a group have: how a job's group is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobBlock {
+    /// The first job.
+    pub first: JobId,
+    /// How many there are; their ids follow without gaps.
+    pub count: u32,
+    /// Their group.
+    pub group: GroupId,
+}
+
 /// A document of the catalog.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -200,6 +227,12 @@ pub enum Document {
     Group(GroupSummary),
     /// A parameter of the environment.
     Environment(EnvironmentParameter),
+    /// The ids of a group's jobs.
+    Jobs(JobBlock),
+    /// An access token.
+    Token(Token),
+    /// An audit record.
+    Audit(Audit),
 }
 
 /// The kinds of documents.
@@ -217,8 +250,12 @@ pub enum Kind {
     Group,
     /// Parameters of the environment.
     Environment,
-    /// Jobs: no documents, but ids are allocated for them.
+    /// Jobs: one document for all of a group, under the id of the first.
     Job,
+    /// Access tokens.
+    Token,
+    /// Audit records.
+    Audit,
 }
 
 impl Kind {
@@ -232,6 +269,8 @@ impl Kind {
             Self::Group => "group",
             Self::Environment => "environment",
             Self::Job => "job",
+            Self::Token => "token",
+            Self::Audit => "audit",
         }
     }
 }
@@ -261,6 +300,9 @@ keys! {
     RunId => Run,
     GroupId => Group,
     EnvironmentId => Environment,
+    JobId => Job,
+    TokenId => Token,
+    AuditId => Audit,
 }
 
 impl Document {
@@ -273,15 +315,19 @@ impl Document {
             Self::Run(it) => it.id.into(),
             Self::Group(it) => it.id.into(),
             Self::Environment(it) => it.id.into(),
+            Self::Jobs(it) => it.first.into(),
+            Self::Token(it) => it.id.into(),
+            Self::Audit(it) => it.id.into(),
         }
     }
 
     /// Returns the id of what the document belongs to: a release's and a run's deployment, a
-    /// group's run; 0 where it belongs to nothing.
+    /// group's run, the group of jobs; 0 where it belongs to nothing.
     #[must_use]
     pub fn parent(&self) -> i64 {
         match self {
-            Self::Deployment(_) | Self::Environment(_) => 0,
+            Self::Deployment(_) | Self::Environment(_) | Self::Token(_) | Self::Audit(_) => 0,
+            Self::Jobs(it) => it.group.get(),
             Self::Release(it) => it.deployment.get(),
             Self::Run(it) => it.deployment.get(),
             Self::Group(it) => it.run.get(),
@@ -289,14 +335,15 @@ impl Document {
     }
 
     /// Returns the text that no other document of the same kind and parent may have: a name, a
-    /// run's idempotency key. None where there is no such text.
+    /// run's idempotency key, a token's hash. None where there is no such text.
     #[must_use]
     pub fn unique(&self) -> Option<&str> {
         match self {
             Self::Deployment(it) => Some(it.name.as_str()),
             Self::Environment(it) => Some(it.name.as_str()),
             Self::Run(it) => it.idempotency_key.as_deref(),
-            Self::Release(_) | Self::Group(_) => None,
+            Self::Token(it) => Some(&it.hash),
+            Self::Release(_) | Self::Group(_) | Self::Jobs(_) | Self::Audit(_) => None,
         }
     }
 
@@ -305,7 +352,13 @@ impl Document {
     pub fn is_live(&self) -> bool {
         match self {
             Self::Group(it) => !it.status.is_terminal(),
-            Self::Deployment(_) | Self::Release(_) | Self::Run(_) | Self::Environment(_) => false,
+            Self::Deployment(_)
+            | Self::Release(_)
+            | Self::Run(_)
+            | Self::Environment(_)
+            | Self::Jobs(_)
+            | Self::Token(_)
+            | Self::Audit(_) => false,
         }
     }
 }

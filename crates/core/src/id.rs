@@ -115,6 +115,10 @@ ids! {
     JobId = "job";
     /// Names a parameter of the environment layer.
     EnvironmentId = "environment parameter";
+    /// Names an access token.
+    TokenId = "access token";
+    /// Names an audit record.
+    AuditId = "audit record";
 }
 
 /// The place of a job in its group: jobs are addressed by it wherever the group is known.

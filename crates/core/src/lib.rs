@@ -43,6 +43,7 @@ mod package;
 mod policy;
 pub mod rule;
 
+mod access;
 mod catalog;
 mod event;
 mod plan;
@@ -64,6 +65,7 @@ pub use name::PoolName;
 pub use name::StepName;
 
 pub use id::AttemptId;
+pub use id::AuditId;
 pub use id::DeploymentId;
 pub use id::EnvironmentId;
 pub use id::Epoch;
@@ -75,6 +77,7 @@ pub use id::JobIndex;
 pub use id::ReleaseId;
 pub use id::RunId;
 pub use id::Seq;
+pub use id::TokenId;
 
 pub use digest::Digest;
 pub use digest::DigestError;
@@ -124,10 +127,17 @@ pub use package::PackageFaults;
 pub use package::PackageProblem;
 pub use package::PolicyError;
 
+pub use access::Audit;
+pub use access::Deed;
+pub use access::Role;
+pub use access::Token;
+pub use access::Verb;
+
 pub use catalog::Deployment;
 pub use catalog::Document;
 pub use catalog::EnvironmentParameter;
 pub use catalog::GroupSummary;
+pub use catalog::JobBlock;
 pub use catalog::Key;
 pub use catalog::Kind;
 pub use catalog::Release;

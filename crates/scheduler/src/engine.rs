@@ -1,6 +1,7 @@
 //! The handle that users hold. It reads and writes the catalog, prepares runs, and talks to the
 //! loop that drives them.
 
+mod audit;
 mod builder;
 mod cancel;
 mod catalog;
@@ -8,10 +9,12 @@ mod deployments;
 mod environment;
 mod group;
 mod ids;
+mod lists;
 mod prepare;
 mod releases;
 mod resume;
 mod run;
+mod tokens;
 mod wait;
 
 use std::collections::BTreeSet;
@@ -28,14 +31,17 @@ use crate::clock::Clock;
 use crate::driver::{Message, ShutdownReport, Waiters};
 use crate::hub::{Hub, Subscription};
 
+pub use audit::Actor;
 pub use builder::{EngineBuilder, StartError};
 pub use cancel::CancelError;
 pub use deployments::{DeploymentChange, DeploymentError};
 pub use environment::EnvironmentError;
 pub use group::{AttemptView, GroupView, HistoryEntry, JobView, ReadError};
+pub use lists::{FoundRelease, Page};
 pub use prepare::{Explanation, GroupPreview, PackageError, PrepareError};
 pub use releases::{ImportError, ImportPreview, ReleaseError};
 pub use run::{PreparedRun, RunError, RunHandle, RunRequest};
+pub use tokens::TokenError;
 pub use wait::{RunOutcome, WaitError};
 
 use ids::Ids;
@@ -45,7 +51,7 @@ use prepare::Prepared;
 /// [`Engine::shutdown`], the engine ends as after a crash: what is unfinished is taken up at the
 /// next start.
 #[derive(Clone)]
-pub struct Engine(Arc<Inner>);
+pub struct Engine(Arc<Inner>, Option<Arc<Actor>>);
 
 struct Inner {
     store: Arc<dyn Store>,

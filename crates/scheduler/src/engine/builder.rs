@@ -169,7 +169,7 @@ impl EngineBuilder {
         };
         let failure = Arc::new(OnceLock::new());
         let driver = spawn(driver, Arc::clone(&failure));
-        let engine = Engine(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             ids: Ids::new(Arc::clone(&store)),
             submitting: tokio::sync::Mutex::new(()),
             store,
@@ -183,7 +183,8 @@ impl EngineBuilder {
             driver,
             failure,
             shutdown: Mutex::new(None),
-        }));
+        });
+        let engine = Engine(inner, None);
         engine.resume().await?;
         Ok(engine)
     }

@@ -1,6 +1,6 @@
 //! Cancelling groups and runs.
 
-use jobwright_core::{CancelReason, GroupId, GroupSummary, StoreError};
+use jobwright_core::{CancelReason, Deed, GroupId, GroupSummary, StoreError, Verb};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
@@ -34,6 +34,8 @@ impl Engine {
         if self.find::<GroupSummary>(group).await?.is_none() {
             return Err(CancelError::NotFound(group));
         }
+        // Before the deed, since the driver's commit knows nobody.
+        self.record(Deed::new(Verb::Cancel, group)).await?;
         let (answer, done) = oneshot::channel();
         let reason = CancelReason::Requested(reason.into());
         self.send(Message::Cancel { group, reason, answer }).await?;

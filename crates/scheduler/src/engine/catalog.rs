@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use jobwright_core::{
-    Change, Commit, CommitError, Deployment, Document, EnvironmentParameter, GroupSummary, Key,
-    Query, Refusal, Release, Revision, Run, StoreError,
+    Audit, Change, Commit, CommitError, Deployment, Document, EnvironmentParameter, GroupSummary,
+    JobBlock, Key, Query, Refusal, Release, Revision, Run, StoreError, Token,
 };
 
 use super::Engine;
@@ -33,6 +33,9 @@ filed! {
     Run in Run,
     GroupSummary in Group,
     EnvironmentParameter in Environment,
+    JobBlock in Jobs,
+    Token in Token,
+    Audit in Audit,
 }
 
 /// Why a document was not written.
@@ -74,7 +77,19 @@ impl Engine {
         }
     }
 
+    /// Makes changes, with the record of who made them.
     pub(super) async fn write(
+        &self,
+        mut catalog: Vec<Change>,
+        contents: Vec<Arc<[u8]>>,
+    ) -> Result<(), WriteError> {
+        let record = self.audited(super::audit::deeds(&catalog)).await;
+        catalog.extend(record.map_err(WriteError::Store)?);
+        self.commit(catalog, contents).await
+    }
+
+    /// Makes changes as they are.
+    pub(super) async fn commit(
         &self,
         catalog: Vec<Change>,
         contents: Vec<Arc<[u8]>>,

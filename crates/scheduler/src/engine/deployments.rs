@@ -4,7 +4,7 @@ use jobwright_core::parameter::Values;
 use jobwright_core::rule::{ObjectRule, ValueRule};
 use jobwright_core::{
     Change, Deployment, DeploymentId, DeploymentName, Document, Kind, NameError, Query, Release,
-    ReleaseId, RunPolicy, StoreError,
+    Revision, RunPolicy, StoreError,
 };
 use thiserror::Error;
 
@@ -43,6 +43,16 @@ pub enum DeploymentError {
     /// A rule is wrong.
     #[error("the import rules are wrong")]
     Rules(#[source] jobwright_core::rule::RuleError),
+    /// It has another revision than the change is meant for.
+    #[error("deployment {deployment} is at revision {}, not {}: read it again", .found.0, .expected.0)]
+    Stale {
+        /// The deployment.
+        deployment: DeploymentId,
+        /// The revision expected.
+        expected: Revision,
+        /// The one it has.
+        found: Revision,
+    },
     /// Others change the deployment all the time.
     #[error("deployment {0} is being changed by others: try again")]
     Changed(DeploymentId),
@@ -66,6 +76,8 @@ pub struct DeploymentChange {
     pub run_policy: Option<RunPolicy>,
     /// The most live attempts; `Some(None)` takes the limit away.
     pub limit: Option<Option<u32>>,
+    /// Whether it is paused: then no run of it begins.
+    pub paused: Option<bool>,
 }
 
 impl Engine {
@@ -86,6 +98,9 @@ impl Engine {
             value_rules: Vec::new(),
             run_policy: RunPolicy::Allow,
             limit: None,
+            paused: false,
+            created_by: self.actor(),
+            updated_by: self.actor(),
             created_at: now,
             updated_at: now,
         };
@@ -135,10 +150,24 @@ impl Engine {
         id: DeploymentId,
         change: DeploymentChange,
     ) -> Result<Deployment, DeploymentError> {
+        self.change_deployment_at(id, None, change).await.map(|(deployment, _)| deployment)
+    }
+
+    /// Changes a deployment if it still has this revision, and returns it with the one it was
+    /// changed from: the next is one more.
+    ///
+    /// # Errors
+    /// As for [`Engine::change_deployment`], and if it has another revision.
+    pub async fn change_deployment_at(
+        &self,
+        id: DeploymentId,
+        expected: Option<Revision>,
+        change: DeploymentChange,
+    ) -> Result<(Deployment, Deployment), DeploymentError> {
         let objects = change.object_rules.as_deref().unwrap_or_default();
         let values = change.value_rules.as_deref().unwrap_or_default();
         jobwright_core::rule::check(objects, values).map_err(DeploymentError::Rules)?;
-        self.update_deployment(id, |deployment| {
+        self.update_deployment(id, expected, |deployment| {
             let change = change.clone();
             if let Some(name) = change.name {
                 deployment.name = name;
@@ -158,24 +187,32 @@ impl Engine {
             if let Some(limit) = change.limit {
                 deployment.limit = limit;
             }
+            if let Some(paused) = change.paused {
+                deployment.paused = paused;
+            }
         })
         .await
     }
 
     /// Changes a deployment as it is now; where somebody else changes it meanwhile, as it is then.
+    /// Returns it as it is and as it was.
     pub(super) async fn update_deployment(
         &self,
         id: DeploymentId,
+        expected: Option<Revision>,
         update: impl Fn(&mut Deployment),
-    ) -> Result<Deployment, DeploymentError> {
+    ) -> Result<(Deployment, Deployment), DeploymentError> {
         for _ in 0..TRIES {
             let found = self.find::<Deployment>(id).await?;
-            let (mut deployment, revision) = found.ok_or(DeploymentError::NotFound(id))?;
+            let (before, revision) = found.ok_or(DeploymentError::NotFound(id))?;
+            stale(id, expected, revision)?;
+            let mut deployment = before.clone();
             update(&mut deployment);
             deployment.updated_at = self.0.clock.now();
+            deployment.updated_by = self.actor();
             let change = Change::update(Document::Deployment(deployment.clone()), revision);
             match self.write(vec![change], Vec::new()).await {
-                Ok(()) => return Ok(deployment),
+                Ok(()) => return Ok((deployment, before)),
                 Err(WriteError::Changed) => {}
                 Err(WriteError::Taken(existing)) => {
                     return Err(DeploymentError::Taken { name: deployment.name, existing });
@@ -191,8 +228,21 @@ impl Engine {
     /// # Errors
     /// There is no such deployment, it has releases, or the store fails.
     pub async fn delete_deployment(&self, id: DeploymentId) -> Result<(), DeploymentError> {
+        self.delete_deployment_at(id, None).await
+    }
+
+    /// Deletes a deployment if it still has this revision.
+    ///
+    /// # Errors
+    /// As for [`Engine::delete_deployment`], and if it has another revision.
+    pub async fn delete_deployment_at(
+        &self,
+        id: DeploymentId,
+        expected: Option<Revision>,
+    ) -> Result<(), DeploymentError> {
         let found = self.find::<Deployment>(id).await?;
         let (_, revision) = found.ok_or(DeploymentError::NotFound(id))?;
+        stale(id, expected, revision)?;
         let releases = self.list::<Release>(Query::all(Kind::Release).parent(id.get())).await?;
         if !releases.is_empty() {
             return Err(DeploymentError::NotEmpty { deployment: id, releases: releases.len() });
@@ -203,13 +253,18 @@ impl Engine {
             Err(WriteError::Changed | WriteError::Taken(_)) => Err(DeploymentError::Changed(id)),
         }
     }
+}
 
-    /// Makes a release the active one, or leaves the deployment without one.
-    pub(super) async fn set_active(
-        &self,
-        deployment: DeploymentId,
-        active: Option<ReleaseId>,
-    ) -> Result<Deployment, DeploymentError> {
-        self.update_deployment(deployment, |it| it.active = active).await
+/// Refuses to go on where another revision is expected.
+pub(super) fn stale(
+    deployment: DeploymentId,
+    expected: Option<Revision>,
+    found: Revision,
+) -> Result<(), DeploymentError> {
+    match expected {
+        Some(expected) if expected != found => {
+            Err(DeploymentError::Stale { deployment, expected, found })
+        }
+        Some(_) | None => Ok(()),
     }
 }

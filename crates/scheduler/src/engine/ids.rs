@@ -7,18 +7,19 @@ use std::sync::Arc;
 use jobwright_core::{Kind, Store, StoreError};
 use tokio::sync::Mutex;
 
-/// Ids of the kinds that runs take.
+/// Ids of the kinds that are taken often.
 pub(super) struct Ids {
     store: Arc<dyn Store>,
     runs: Mutex<Range<i64>>,
     groups: Mutex<Range<i64>>,
     jobs: Mutex<Range<i64>>,
+    audits: Mutex<Range<i64>>,
 }
 
 impl Ids {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
         let none = || Mutex::new(0..0);
-        Self { store, runs: none(), groups: none(), jobs: none() }
+        Self { store, runs: none(), groups: none(), jobs: none(), audits: none() }
     }
 
     /// Takes consecutive ids and returns the first.
@@ -27,7 +28,8 @@ impl Ids {
             Kind::Run => (&self.runs, 64),
             Kind::Group => (&self.groups, 256),
             Kind::Job => (&self.jobs, 4096),
-            Kind::Deployment | Kind::Release | Kind::Environment | _ => {
+            Kind::Audit => (&self.audits, 256),
+            Kind::Deployment | Kind::Release | Kind::Environment | Kind::Token | _ => {
                 return self.store.allocate(kind, count).await;
             }
         };

@@ -57,6 +57,9 @@ pub enum PrepareError {
     /// The deployment has no active release.
     #[error("deployment `{0}` has no active release: import one, or activate one of its releases")]
     NoRelease(jobwright_core::DeploymentName),
+    /// The deployment is paused.
+    #[error("deployment `{0}` is paused: resume it first")]
+    Paused(jobwright_core::DeploymentName),
     /// There is no such release.
     #[error("release {0} does not exist")]
     NoSuchRelease(ReleaseId),

@@ -6,7 +6,7 @@ use jobwright_core::parameter::Values;
 use jobwright_core::rule::{RuleChanges, RuleError};
 use jobwright_core::{
     Bundle, Change, Deployment, DeploymentId, Document, GroupSummary, Kind, Package, PackageFaults,
-    Query, Release, ReleaseId, RunId, StoreError,
+    Query, Release, ReleaseId, Revision, RunId, StoreError,
 };
 use thiserror::Error;
 
@@ -118,11 +118,13 @@ impl Engine {
                 primary: package.primary.clone(),
                 values: values.clone(),
                 changes,
+                created_by: self.actor(),
                 created_at: now,
                 updated_at: now,
             };
             owner.active = Some(id);
             owner.updated_at = now;
+            owner.updated_by = self.actor();
             let mut contents: Vec<Arc<[u8]>> = bundle.contents.values().cloned().collect();
             contents.push(canonical.into());
             let catalog = vec![
@@ -141,7 +143,7 @@ impl Engine {
     async fn for_import(
         &self,
         deployment: DeploymentId,
-    ) -> Result<(Deployment, jobwright_core::Revision), ImportError> {
+    ) -> Result<(Deployment, Revision), ImportError> {
         let found = self.find::<Deployment>(deployment).await?;
         found.ok_or(ImportError::NoDeployment(deployment))
     }
@@ -182,8 +184,21 @@ impl Engine {
     /// # Errors
     /// There is no such release, or the store fails.
     pub async fn activate(&self, id: ReleaseId) -> Result<Deployment, ReleaseError> {
+        self.activate_at(id, None).await
+    }
+
+    /// Activates a release if its deployment still has this revision.
+    ///
+    /// # Errors
+    /// As for [`Engine::activate`], and if the deployment has another revision.
+    pub async fn activate_at(
+        &self,
+        id: ReleaseId,
+        expected: Option<Revision>,
+    ) -> Result<Deployment, ReleaseError> {
         let release = self.release(id).await?;
-        Ok(self.set_active(release.deployment, Some(id)).await?)
+        let update = |it: &mut Deployment| it.active = Some(id);
+        Ok(self.update_deployment(release.deployment, expected, update).await?.0)
     }
 
     /// Leaves the deployment of a release without an active one, if this is it.
@@ -191,13 +206,25 @@ impl Engine {
     /// # Errors
     /// There is no such release, or the store fails.
     pub async fn deactivate(&self, id: ReleaseId) -> Result<Deployment, ReleaseError> {
+        self.deactivate_at(id, None).await
+    }
+
+    /// Deactivates a release if its deployment still has this revision.
+    ///
+    /// # Errors
+    /// As for [`Engine::deactivate`], and if the deployment has another revision.
+    pub async fn deactivate_at(
+        &self,
+        id: ReleaseId,
+        expected: Option<Revision>,
+    ) -> Result<Deployment, ReleaseError> {
         let release = self.release(id).await?;
         let update = |it: &mut Deployment| {
             if it.active == Some(id) {
                 it.active = None;
             }
         };
-        Ok(self.update_deployment(release.deployment, update).await?)
+        Ok(self.update_deployment(release.deployment, expected, update).await?.0)
     }
 
     /// Deletes a release; its deployment has no active release then, if this was it.
@@ -205,6 +232,18 @@ impl Engine {
     /// # Errors
     /// There is no such release, a live run uses it, or the store fails.
     pub async fn delete_release(&self, id: ReleaseId) -> Result<(), ReleaseError> {
+        self.delete_release_at(id, None).await
+    }
+
+    /// Deletes a release if its deployment still has this revision.
+    ///
+    /// # Errors
+    /// As for [`Engine::delete_release`], and if the deployment has another revision.
+    pub async fn delete_release_at(
+        &self,
+        id: ReleaseId,
+        expected: Option<Revision>,
+    ) -> Result<(), ReleaseError> {
         let found = self.find::<Release>(id).await?;
         let (release, revision) = found.ok_or(ReleaseError::NotFound(id))?;
         let live = Query { live: true, ..Query::all(Kind::Group) };
@@ -214,6 +253,7 @@ impl Engine {
         }
         let mut catalog = vec![Change::remove(id.into(), revision)];
         if let Some((mut owner, revision)) = self.find::<Deployment>(release.deployment).await? {
+            super::deployments::stale(owner.id, expected, revision)?;
             if owner.active == Some(id) {
                 owner.active = None;
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jobwright_core::parameter::Values;
 use jobwright_core::{
-    Change, DeploymentId, Digest, Document, GroupId, JobId, Kind, NameError, OutputName,
+    Change, DeploymentId, Digest, Document, GroupId, JobBlock, JobId, Kind, NameError, OutputName,
     OutputTrigger, ParameterName, Plan, Query, Run, RunContext, RunGroup, RunId, StoreError,
     Timestamp,
 };
@@ -40,8 +40,13 @@ pub struct RunRequest {
 pub struct RunHandle {
     pub(super) engine: Engine,
     run: Arc<Run>,
+    /// What was planned, where this engine has just done so.
+    plans: Option<Arc<[Arc<Plan>]>>,
     replayed: bool,
 }
+
+/// A run that was handed to the loop, what was planned, and where the answer comes.
+type Submitted = (Run, Arc<[Arc<Plan>]>, oneshot::Receiver<Result<(), SubmitError>>);
 
 /// A run that is resolved and expanded and has not begun.
 #[must_use = "a prepared run does nothing until `start`"]
@@ -145,7 +150,7 @@ impl Engine {
     }
 
     fn handle(&self, run: Run, replayed: bool) -> RunHandle {
-        RunHandle { engine: self.clone(), run: Arc::new(run), replayed }
+        RunHandle { engine: self.clone(), run: Arc::new(run), plans: None, replayed }
     }
 }
 
@@ -237,9 +242,15 @@ impl RunRequest {
     }
 
     async fn start_draft(&self, draft: Draft) -> Result<RunHandle, RunError> {
-        let (run, answer) = self.submit(draft).await?;
+        if draft.deployment.paused {
+            return Err(PrepareError::Paused(draft.deployment.name).into());
+        }
+        let (run, plans, answer) = self.submit(draft).await?;
         match answer.await {
-            Ok(Ok(())) => Ok(self.engine.handle(run, false)),
+            Ok(Ok(())) => {
+                let plans = Some(plans);
+                Ok(RunHandle { plans, ..self.engine.handle(run, false) })
+            }
             Ok(Err(SubmitError::Running(running))) => Err(RunError::Running(running)),
             Ok(Err(SubmitError::Changed)) => Err(RunError::Changed),
             Ok(Err(SubmitError::ShuttingDown)) => Err(RunError::ShuttingDown),
@@ -273,10 +284,7 @@ impl RunRequest {
         Digest::of(request.to_string().as_bytes())
     }
 
-    async fn submit(
-        &self,
-        draft: Draft,
-    ) -> Result<(Run, oneshot::Receiver<Result<(), SubmitError>>), RunError> {
+    async fn submit(&self, draft: Draft) -> Result<Submitted, RunError> {
         let ids = &self.engine.0.ids;
         // Run policies go by the order of runs: who has the lower id is submitted first.
         let _in_order = self.engine.0.submitting.lock().await;
@@ -299,24 +307,39 @@ impl RunRequest {
             let plan = Plan { run, first_job, outputs, on_failure, jobs: planned };
             groups.push((group_id, Arc::new(plan)));
         }
+        let plans = groups.iter().map(|(_, plan)| Arc::clone(plan)).collect();
         let run = self.document(&context, listed);
+        let changes = self.changes(&run).await?;
         let (answer, answered) = oneshot::channel();
         let submission = Submission {
             deployment: context.deployment,
             run: run.id,
             groups,
-            changes: vec![Change::insert(Document::Run(run.clone()))],
+            changes,
             artifacts: draft.prepared.artifacts.clone(),
             answer,
         };
         let sent = self.engine.0.sender.try_send(Message::Submit(submission));
         match sent {
-            Ok(()) => Ok((run, answered)),
+            Ok(()) => Ok((run, plans, answered)),
             Err(tokio::sync::mpsc::error::TrySendError::Full(_)) => Err(RunError::Overloaded),
             Err(tokio::sync::mpsc::error::TrySendError::Closed(_)) => {
                 Err(self.engine.ended().into())
             }
         }
+    }
+
+    /// The documents that become durable with the run: itself, the ids of its jobs, and who asked.
+    async fn changes(&self, run: &Run) -> Result<Vec<Change>, StoreError> {
+        let mut changes = vec![Change::insert(Document::Run(run.clone()))];
+        let record = self.engine.audited(super::audit::deeds(&changes)).await?;
+        let block = |group: &RunGroup| {
+            let (first, count, group) = (group.first_job, group.jobs, group.id);
+            Change::insert(Document::Jobs(JobBlock { first, count, group }))
+        };
+        changes.extend(run.groups.iter().map(block));
+        changes.extend(record);
+        Ok(changes)
     }
 
     fn context(&self, draft: &Draft, run: RunId) -> Arc<RunContext> {
@@ -348,6 +371,7 @@ impl RunRequest {
             trigger: context.trigger,
             reference_date: context.parameters.reference_date,
             parameters: context.parameters.digest,
+            created_by: self.engine.actor(),
             created_at: self.engine.0.clock.now(),
         }
     }
@@ -395,6 +419,22 @@ impl RunHandle {
     /// Returns the ids of the run's job groups, in the order of their outputs.
     pub fn groups(&self) -> impl Iterator<Item = GroupId> {
         self.run.groups.iter().map(|group| group.id)
+    }
+
+    /// Returns the plans of the run's job groups, in the order of their outputs: at hand for who
+    /// has just asked for the run, read from the store otherwise.
+    ///
+    /// # Errors
+    /// As for [`Engine::group`].
+    pub async fn plans(&self) -> Result<Arc<[Arc<Plan>]>, super::ReadError> {
+        if let Some(plans) = &self.plans {
+            return Ok(Arc::clone(plans));
+        }
+        let mut plans = Vec::with_capacity(self.run.groups.len());
+        for group in self.groups() {
+            plans.push(self.engine.group(group).await?.plan);
+        }
+        Ok(plans.into())
     }
 
     /// Tells whether an earlier request under the same key led to this run.

@@ -83,6 +83,9 @@ pub(super) fn deployment(id: i64, name: &str) -> Document {
         value_rules: Vec::new(),
         run_policy: RunPolicy::Queue,
         limit: Some(4),
+        paused: false,
+        created_by: None,
+        updated_by: None,
         created_at: NOW,
         updated_at: NOW,
     })
@@ -97,6 +100,7 @@ pub(super) fn release(id: i64, deployment: i64) -> Document {
         primary: vec![flow_name("main")],
         values: Default::default(),
         changes: Default::default(),
+        created_by: None,
         created_at: NOW,
         updated_at: NOW,
     })
@@ -120,6 +124,7 @@ pub(super) fn run(id: i64, deployment: i64, key: Option<&str>) -> Document {
         trigger: OutputTrigger::Manual,
         reference_date: NOW,
         parameters: Digest::of(b"parameters"),
+        created_by: None,
         created_at: NOW,
     })
 }

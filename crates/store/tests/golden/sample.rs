@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use jobwright_core::{
-    Append, CancelReason, Cause, Change, Commit, Deployment, DeploymentId, DeploymentName, Digest,
-    Document, EnvironmentId, EnvironmentParameter, Epoch, Event, ExecutorName, Failure,
-    FailureClass, FailurePolicy, FlowName, GroupId, GroupSummary, Handle, JobId, JobIndex, JobKind,
-    Next, NodeId, Outcome, OutputName, OutputTrigger, PackageName, ParameterName, Plan, PlannedJob,
-    PlannedNeed, Policy, Record, Release, ReleaseId, Run, RunContext, RunGroup, RunId, RunPolicy,
-    Seq, Status, StepName, StopReason, Success, Timeout, Timestamp, Trigger, Verdict, parameter,
-    rule,
+    Append, Audit, AuditId, CancelReason, Cause, Change, Commit, Deed, Deployment, DeploymentId,
+    DeploymentName, Digest, Document, EnvironmentId, EnvironmentParameter, Epoch, Event,
+    ExecutorName, Failure, FailureClass, FailurePolicy, FlowName, GroupId, GroupSummary, Handle,
+    JobBlock, JobId, JobIndex, JobKind, Next, NodeId, Outcome, OutputName, OutputTrigger,
+    PackageName, ParameterName, Plan, PlannedJob, PlannedNeed, Policy, Record, Release, ReleaseId,
+    Role, Run, RunContext, RunGroup, RunId, RunPolicy, Seq, Status, StepName, StopReason, Success,
+    Timeout, Timestamp, Token, TokenId, Trigger, Verb, Verdict, parameter, rule,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -185,6 +185,9 @@ pub(crate) fn documents() -> Vec<Document> {
             value_rules: vec![serde_json::from_value(value).unwrap()],
             run_policy: RunPolicy::Skip,
             limit: Some(4),
+            paused: false,
+            created_by: None,
+            updated_by: None,
             created_at: AT,
             updated_at: AT,
         }),
@@ -196,6 +199,7 @@ pub(crate) fn documents() -> Vec<Document> {
             primary: vec![FlowName::new("main").unwrap()],
             values: values.clone().into(),
             changes: rule::RuleChanges { object: vec![], value: vec![change] },
+            created_by: None,
             created_at: AT,
             updated_at: AT,
         }),
@@ -216,6 +220,7 @@ pub(crate) fn documents() -> Vec<Document> {
             trigger: OutputTrigger::Manual,
             reference_date: AT,
             parameters: Digest::of(b"parameters"),
+            created_by: None,
             created_at: AT,
         }),
         Document::Group(summary(Status::Canceled)),
@@ -223,6 +228,47 @@ pub(crate) fn documents() -> Vec<Document> {
             id: EnvironmentId::new(5).unwrap(),
             name: ParameterName::new("env.zone").unwrap(),
             value: json!("UTC"),
+        }),
+    ]
+}
+
+/// Documents that came after the first format's files were written, which the format holds as well.
+pub(crate) fn later() -> Vec<Document> {
+    let by = TokenId::new(9).unwrap();
+    let documents = documents();
+    let [Document::Deployment(deployment), Document::Release(release), Document::Run(run), ..] =
+        &documents[..]
+    else {
+        unreachable!("these come first")
+    };
+    let deployment = deployment.clone();
+    vec![
+        Document::Deployment(Deployment {
+            paused: true,
+            created_by: Some(by),
+            updated_by: Some(by),
+            ..deployment
+        }),
+        Document::Release(Release { created_by: Some(by), ..release.clone() }),
+        Document::Run(Run { created_by: Some(by), ..run.clone() }),
+        Document::Jobs(JobBlock { first: JobId::new(40).unwrap(), count: 2, group: group() }),
+        Document::Token(Token {
+            id: by,
+            name: "nightly".to_owned(),
+            role: Role::Operator,
+            hash: Digest::of(b"a secret").to_string(),
+            created_by: Some(TokenId::new(1).unwrap()),
+            created_at: AT,
+            expires_at: Some(AT),
+        }),
+        Document::Audit(Audit {
+            id: AuditId::new(4).unwrap(),
+            at: AT,
+            by: Some(by),
+            request: "POST /v4/deployments/1/run".to_owned(),
+            deeds: [Verb::Create, Verb::Change, Verb::Delete, Verb::Cancel, Verb::Denied]
+                .map(|verb| Deed::new(verb, RunId::new(3).unwrap()))
+                .into(),
         }),
     ]
 }
