@@ -1,0 +1,36 @@
+//! What all requests share. The engine in it is private to what guards it.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use jobwright_core::{Digest, Timestamp, Token};
+use jobwright_scheduler::Engine;
+
+use crate::metrics::Metrics;
+use crate::options::Options;
+use crate::quota::Quotas;
+
+/// The state of the router. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct App(pub(crate) Arc<Shared>);
+
+pub(crate) struct Shared {
+    /// For [`View`](crate::view::View) and [`Permit`](crate::effect::Permit) alone.
+    pub(crate) engine: Engine,
+    pub(crate) options: Options,
+    /// Tokens that were found a moment ago, and when.
+    pub(crate) known: DashMap<Digest, (Arc<Token>, Timestamp)>,
+    pub(crate) quotas: Quotas,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) document: String,
+}
+
+impl App {
+    pub(crate) fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.engine.now()
+    }
+}

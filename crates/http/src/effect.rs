@@ -1,0 +1,183 @@
+//! The way to the engine for those who change something: every change is a method of a permit,
+//! which only a caller with the role gets. Each is recorded with who did it.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobwright_core::parameter::Values;
+use jobwright_core::{
+    Bundle, Deployment, DeploymentId, Digest, EnvironmentParameter, GroupId, Key, Release,
+    ReleaseId, Revision, Role, Token, TokenId,
+};
+use jobwright_scheduler::{
+    Actor, CancelError, DeploymentChange, DeploymentError, Engine, EnvironmentError, ImportError,
+    ImportPreview, ReleaseError, RunError, RunHandle, RunRequest, TokenError,
+};
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::problem::{Problem, Sort};
+
+/// A role as a type.
+pub(crate) trait Level: Send + Sync {
+    const ROLE: Role;
+}
+
+macro_rules! levels {
+    ($($(#[$doc:meta])* $name:ident;)+) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub(crate) enum $name {}
+        impl Level for $name {
+            const ROLE: Role = Role::$name;
+        }
+    )+};
+}
+
+levels! {
+    /// Runs and cancels.
+    Operator;
+    /// Makes and changes deployments and releases.
+    Deployer;
+    /// Changes the environment, makes and revokes tokens.
+    Admin;
+}
+
+/// The proof that somebody may do what a role may do.
+#[derive(Debug)]
+pub(crate) struct Permit<L> {
+    engine: Engine,
+    level: PhantomData<L>,
+}
+
+impl<L: Level> Permit<L> {
+    /// Lets a caller do something with what is found there, or records that it may not.
+    pub(crate) async fn ask(app: &App, caller: &Caller, on: Key) -> Result<Self, Problem> {
+        let actor = Actor::new(caller.token(), caller.request());
+        let engine = app.0.engine.acting_for(actor);
+        if caller.role() < L::ROLE {
+            engine.record_denied(on).await?;
+            let (role, needs) = (caller.role(), L::ROLE);
+            let detail = format!("this needs the role `{needs}`, the token has `{role}`");
+            return Err(Problem::new(Sort::Denied, detail));
+        }
+        Ok(Self { engine, level: PhantomData })
+    }
+}
+
+impl Permit<Operator> {
+    pub(crate) async fn run(
+        &self,
+        id: DeploymentId,
+        ask: impl FnOnce(RunRequest) -> RunRequest,
+    ) -> Result<RunHandle, RunError> {
+        ask(self.engine.run(id)).await
+    }
+
+    pub(crate) async fn cancel(&self, id: GroupId) -> Result<(), CancelError> {
+        self.engine.cancel(id, "a request over HTTP").await
+    }
+
+    pub(crate) async fn pause(
+        &self,
+        id: DeploymentId,
+        paused: bool,
+        expected: Option<Revision>,
+    ) -> Result<Deployment, DeploymentError> {
+        let change = DeploymentChange { paused: Some(paused), ..DeploymentChange::default() };
+        Ok(self.engine.change_deployment_at(id, expected, change).await?.0)
+    }
+}
+
+impl Permit<Deployer> {
+    pub(crate) async fn create(&self, name: &str) -> Result<Deployment, DeploymentError> {
+        self.engine.create_deployment(name).await
+    }
+
+    /// Returns the deployment as it is, and as it was.
+    pub(crate) async fn change(
+        &self,
+        id: DeploymentId,
+        expected: Option<Revision>,
+        change: DeploymentChange,
+    ) -> Result<(Deployment, Deployment), DeploymentError> {
+        self.engine.change_deployment_at(id, expected, change).await
+    }
+
+    pub(crate) async fn delete(
+        &self,
+        id: DeploymentId,
+        expected: Option<Revision>,
+    ) -> Result<(), DeploymentError> {
+        self.engine.delete_deployment_at(id, expected).await
+    }
+
+    pub(crate) async fn import(
+        &self,
+        id: DeploymentId,
+        bundle: &Bundle,
+    ) -> Result<Release, ImportError> {
+        self.engine.import(id, bundle, Values::new()).await
+    }
+
+    pub(crate) async fn dry_run(
+        &self,
+        id: DeploymentId,
+        bundle: &Bundle,
+    ) -> Result<ImportPreview, ImportError> {
+        self.engine.dry_run_import(id, bundle).await
+    }
+
+    pub(crate) async fn activate(
+        &self,
+        id: ReleaseId,
+        active: bool,
+        expected: Option<Revision>,
+    ) -> Result<Deployment, ReleaseError> {
+        if active {
+            self.engine.activate_at(id, expected).await
+        } else {
+            self.engine.deactivate_at(id, expected).await
+        }
+    }
+
+    pub(crate) async fn delete_release(
+        &self,
+        id: ReleaseId,
+        expected: Option<Revision>,
+    ) -> Result<(), ReleaseError> {
+        self.engine.delete_release_at(id, expected).await
+    }
+}
+
+impl Permit<Admin> {
+    pub(crate) async fn set_environment(
+        &self,
+        name: &str,
+        value: serde_json::Value,
+    ) -> Result<EnvironmentParameter, EnvironmentError> {
+        self.engine.set_environment(name, value).await
+    }
+
+    pub(crate) async fn remove_environment(&self, name: &str) -> Result<(), EnvironmentError> {
+        self.engine.remove_environment(name).await
+    }
+
+    pub(crate) async fn create_token(
+        &self,
+        name: &str,
+        role: Role,
+        hash: Digest,
+        lifetime: Option<Duration>,
+    ) -> Result<Token, TokenError> {
+        self.engine.create_token(name, role, hash, lifetime).await
+    }
+
+    /// Revokes a token, and forgets that it was ever seen.
+    pub(crate) async fn revoke(&self, app: &App, id: TokenId) -> Result<(), TokenError> {
+        self.engine.revoke_token(id).await?;
+        app.0.known.retain(|_, (token, _): &mut (Arc<Token>, _)| token.id != id);
+        Ok(())
+    }
+}

@@ -1,0 +1,317 @@
+//! Job groups: listed, watched, cancelled, and what they read and write.
+
+mod results;
+
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use jobwright_core::{DeploymentId, GroupId, GroupSummary, RunId, Status};
+use jobwright_scheduler::Page;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::body::{Id, Query};
+use crate::effect::{Operator, Permit};
+use crate::list::{ListQuery, Listed};
+use crate::problem::Problem;
+use crate::revision;
+use crate::shape::{self, Embed};
+use crate::version::Version;
+use crate::view::View;
+use crate::wait::{self, Wait};
+use crate::wire::{CanceledBody, Data, GroupBody, JobBody, Runs};
+
+/// What can be shown along with a job group.
+const ASSOCIATIONS: [(&str, &[&str]); 4] =
+    [("jobs", &["jobGroup", "creator"]), ("creator", &[]), ("updater", &[]), ("flowrun", &[])];
+
+/// The most groups that one request cancels.
+const MOST_CANCELED: u32 = 1_000;
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(library))
+        .routes(routes!(count))
+        .routes(routes!(cancel_all))
+        .routes(routes!(read))
+        .routes(routes!(status))
+        .routes(routes!(jobs))
+        .routes(routes!(cancel))
+        .merge(results::routes())
+}
+
+impl Listed for GroupSummary {
+    fn id(&self) -> i64 {
+        self.id.get()
+    }
+}
+
+/// Which job groups are meant.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(rename_all = "camelCase")]
+struct Which {
+    /// Only those of this status.
+    status: Option<String>,
+    /// Only those of this deployment.
+    #[param(value_type = Option<i64>, minimum = 1)]
+    deployment_id: Option<String>,
+    /// Only those of this run.
+    #[param(value_type = Option<i64>, minimum = 1)]
+    flow_run_id: Option<String>,
+    /// Only those accepted at this time or later, in milliseconds since the Unix epoch.
+    #[serde(rename = "dateFilter[createdAt][gte]")]
+    #[param(value_type = Option<i64>)]
+    created_from: Option<String>,
+}
+
+/// The same, understood.
+struct Filter {
+    status: Option<Status>,
+    deployment: Option<DeploymentId>,
+    run: Option<RunId>,
+    from: Option<i64>,
+}
+
+impl Which {
+    fn parse(&self) -> Result<Filter, Problem> {
+        let wrong = |error: &dyn std::fmt::Display| Problem::validation(error.to_string());
+        let status = self.status.as_deref().map(word).transpose()?;
+        let deployment = self.deployment_id.as_deref().map(str::parse).transpose();
+        let run = self.flow_run_id.as_deref().map(str::parse).transpose();
+        let from = self.created_from.as_deref().map(str::parse::<i64>).transpose();
+        Ok(Filter {
+            status,
+            deployment: deployment.map_err(|error| wrong(&error))?,
+            run: run.map_err(|error| wrong(&error))?,
+            from: from.map_err(|error| wrong(&error))?,
+        })
+    }
+}
+
+fn word(text: &str) -> Result<Status, Problem> {
+    let all =
+        [Status::Created, Status::InProgress, Status::Complete, Status::Failed, Status::Canceled];
+    let found = all.into_iter().find(|status| status.as_str() == text);
+    let words = all.map(Status::as_str).join(", ");
+    found.ok_or_else(|| Problem::validation(format!("`status` is one of {words}, not `{text}`")))
+}
+
+impl Filter {
+    fn takes(&self, group: &GroupSummary) -> bool {
+        self.status.is_none_or(|status| group.status == status)
+            && self.deployment.is_none_or(|id| group.deployment == id)
+            && self.from.is_none_or(|from| group.created_at.as_millis() >= from)
+    }
+}
+
+/// Lists job groups.
+#[utoipa::path(
+    get, path = "/jobGroups", tag = "jobGroups", operation_id = "listJobGroups",
+    params(ListQuery, Which),
+    responses((status = 200, description = "The job groups", body = Data<GroupBody>)),
+)]
+async fn list(
+    version: Version,
+    caller: Caller,
+    OriginalUri(uri): OriginalUri,
+    Query(query): Query<ListQuery>,
+    Query(which): Query<Which>,
+) -> Result<Response, Problem> {
+    listed(version, &caller.view(), uri.path(), &query, &which).await
+}
+
+/// Lists job groups, by the name that newer clients use.
+#[utoipa::path(
+    get, path = "/jobLibrary", tag = "jobGroups", operation_id = "listJobLibrary",
+    params(ListQuery, Which),
+    responses((status = 200, description = "The job groups", body = Data<GroupBody>)),
+)]
+async fn library(
+    version: Version,
+    caller: Caller,
+    OriginalUri(uri): OriginalUri,
+    Query(query): Query<ListQuery>,
+    Query(which): Query<Which>,
+) -> Result<Response, Problem> {
+    listed(version, &caller.view(), uri.path(), &query, &which).await
+}
+
+/// Counts job groups.
+#[utoipa::path(
+    get, path = "/jobLibrary/count", tag = "jobGroups", operation_id = "countJobLibrary",
+    params(Which),
+    responses((status = 200, description = "How many there are", body = Object)),
+)]
+async fn count(caller: Caller, Query(which): Query<Which>) -> Result<Response, Problem> {
+    let (view, filter) = (caller.view(), which.parse()?);
+    let (mut page, mut count) = (Page::oldest(1_000), 0_usize);
+    loop {
+        let groups = view.groups_page(filter.run, page).await?;
+        count += groups.iter().filter(|group| filter.takes(group)).count();
+        match groups.last() {
+            Some(last) if groups.len() == 1_000 => page = page.after(last.id.get()),
+            Some(_) | None => return Ok(axum::Json(json!({ "count": count })).into_response()),
+        }
+    }
+}
+
+async fn listed(
+    version: Version,
+    view: &View,
+    path: &str,
+    query: &ListQuery,
+    which: &Which,
+) -> Result<Response, Problem> {
+    let embed = Embed::parse(query.embed.as_deref(), "jobGroups", &ASSOCIATIONS)?;
+    let filter = which.parse()?;
+    let of = filter.run;
+    let fetch = |page| {
+        let view = view.clone();
+        async move { view.groups_page(of, page).await }
+    };
+    let show = |it: &GroupSummary| crate::wire::json(&GroupBody::new(version, it, None));
+    let slice = query.parse()?.slice(fetch, |it| filter.takes(it), show).await?;
+    let mut runs = Runs::new();
+    let mut items = Vec::with_capacity(slice.items.len());
+    for group in &slice.items {
+        items.push(shown(version, view, group, &embed, &mut runs).await?);
+    }
+    Ok(slice.respond(items, path, query))
+}
+
+/// Reads a job group.
+#[utoipa::path(
+    get, path = "/jobGroups/{id}", tag = "jobGroups", operation_id = "getJobGroup",
+    params(("embed" = Option<String>, Query), ("fields" = Option<String>, Query), Wait),
+    responses((status = 200, description = "The job group", body = GroupBody)),
+)]
+async fn read(
+    version: Version,
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    Id(id): Id<GroupId>,
+    Query(query): Query<ListQuery>,
+    Query(wait): Query<Wait>,
+) -> Result<Response, Problem> {
+    let embed = Embed::parse(query.embed.as_deref(), "jobGroups", &ASSOCIATIONS)?;
+    let view = caller.view();
+    let group = wait::summary(&app, &view, id, &wait).await?;
+    let body = shown(version, &view, &group, &embed, &mut Runs::new()).await?;
+    Ok(revision::by_content(&headers, &shape::pick(body, query.fields.as_deref())))
+}
+
+/// Says how far a job group is, in a bare word.
+#[utoipa::path(
+    get, path = "/jobGroups/{id}/status", tag = "jobGroups", operation_id = "getJobGroupStatus",
+    params(Wait),
+    responses((status = 200, description = "The status", body = String)),
+)]
+async fn status(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id<GroupId>,
+    Query(wait): Query<Wait>,
+) -> Result<Response, Problem> {
+    Ok(bare(wait::summary(&app, &caller.view(), id, &wait).await?.status))
+}
+
+/// A status as a bare JSON string; whether it is final stands in a header.
+pub(crate) fn bare(status: Status) -> Response {
+    let terminal = if status.is_terminal() { "true" } else { "false" };
+    let header = (HeaderName::from_static("x-terminal"), HeaderValue::from_static(terminal));
+    ([header], axum::Json(status.as_str())).into_response()
+}
+
+/// Lists the jobs of a group, in an order in which they can run.
+#[utoipa::path(
+    get, path = "/jobGroups/{id}/jobs", tag = "jobGroups", operation_id = "listJobsOfJobGroup",
+    responses((status = 200, description = "The jobs", body = Data<JobBody>)),
+)]
+async fn jobs(version: Version, caller: Caller, Id(id): Id<GroupId>) -> Result<Response, Problem> {
+    let view = caller.view();
+    let group = view.group(id).await?;
+    let run = view.find_run(group.plan.run.run).await?;
+    let by = run.as_ref().and_then(|run| run.run().created_by);
+    let jobs = group.jobs.iter().map(|job| JobBody::new(version, &group, job, by));
+    Ok(axum::Json(Data { data: jobs.collect() }).into_response())
+}
+
+/// Cancels a job group. Does nothing to one that is over.
+#[utoipa::path(
+    post, path = "/jobGroups/{id}/cancel", tag = "jobGroups", operation_id = "cancelJobGroup",
+    responses((status = 200, description = "The jobs that had not ended", body = CanceledBody)),
+)]
+async fn cancel(caller: Caller, Id(id): Id<GroupId>) -> Result<Response, Problem> {
+    let permit = caller.permit::<Operator>(id).await?;
+    Ok(axum::Json(canceled(&permit, &caller.view(), id).await?).into_response())
+}
+
+/// Cancels every job group that is not over and that the query means.
+#[utoipa::path(
+    post, path = "/jobGroups/cancel", tag = "jobGroups", operation_id = "cancelJobGroups",
+    params(Which),
+    responses((status = 200, description = "What was cancelled", body = Data<CanceledBody>)),
+)]
+async fn cancel_all(caller: Caller, Query(which): Query<Which>) -> Result<Response, Problem> {
+    let nothing = jobwright_core::Key { kind: jobwright_core::Kind::Group, id: 0 };
+    let permit = caller.permit::<Operator>(nothing).await?;
+    let (view, filter) = (caller.view(), which.parse()?);
+    let live = view.live_groups_page(Page::oldest(MOST_CANCELED)).await?;
+    let meant = live
+        .into_iter()
+        .filter(|group| filter.takes(group) && filter.run.is_none_or(|run| group.run == run));
+    let mut done = Vec::new();
+    for group in meant {
+        done.push(canceled(&permit, &view, group.id).await?);
+    }
+    Ok(axum::Json(Data { data: done }).into_response())
+}
+
+async fn canceled(
+    permit: &Permit<Operator>,
+    view: &View,
+    id: GroupId,
+) -> Result<CanceledBody, Problem> {
+    let group = view.group(id).await?;
+    let live = group.jobs.iter().filter(|job| !job.status.is_terminal());
+    let job_ids = live.map(|job| job.id.get()).collect();
+    if !group.status.is_terminal() {
+        permit.cancel(id).await?;
+    }
+    Ok(CanceledBody { job_ids, group: id.get() })
+}
+
+async fn shown(
+    version: Version,
+    view: &View,
+    group: &GroupSummary,
+    embed: &Embed,
+    runs: &mut Runs,
+) -> Result<Value, Problem> {
+    if !runs.contains_key(&group.run)
+        && let Some(run) = view.find_run(group.run).await?
+    {
+        runs.insert(group.run, run.run().clone());
+    }
+    let run = runs.get(&group.run);
+    let mut body = GroupBody::new(version, group, run);
+    if embed.has("jobs") {
+        let it = view.group(group.id).await?;
+        let by = run.and_then(|run| run.created_by);
+        let jobs = it.jobs.iter().map(|job| JobBody::new(version, &it, job, by));
+        let jobs = embed.arrange("jobs", jobs.map(|job| crate::wire::json(&job)).collect());
+        body = body.with_jobs(version, &it.plan, &jobs);
+        let profile =
+            |job: &jobwright_core::PlannedJob| job.kind == jobwright_core::JobKind::Profile;
+        body.profiling_enabled = Some(it.plan.jobs.iter().any(profile));
+    }
+    Ok(crate::wire::json(&body))
+}

@@ -1,0 +1,128 @@
+//! What a job group reads and writes, from the payloads of its jobs.
+
+use axum::response::{IntoResponse, Response};
+use jobwright_core::{GroupId, JobKind, PlannedJob};
+use serde_json::{Value, json};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::body::Id;
+use crate::problem::{Problem, Sort};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(inputs))
+        .routes(routes!(outputs))
+        .routes(routes!(publications))
+        .routes(routes!(profile))
+}
+
+/// Lists what a job group reads.
+#[utoipa::path(
+    get, path = "/jobGroups/{id}/inputs", tag = "jobGroups", operation_id = "listJobGroupInputs",
+    responses((status = 200, description = "Data sets with what they are read from", body = Object)),
+)]
+async fn inputs(caller: Caller, Id(id): Id<GroupId>) -> Result<Response, Problem> {
+    let group = caller.view().group(id).await?;
+    let mut data: Vec<Value> = Vec::new();
+    let payloads = group.plan.jobs.iter().map(|job| &job.payload);
+    let lists = payloads.filter_map(|payload| payload.get("inputs")?.as_array());
+    for input in lists.flatten() {
+        let name = input.get("name").cloned().unwrap_or_default();
+        // Several steps read the same data set.
+        if !data.iter().any(|known| known["name"] == name) {
+            data.push(json!({ "name": name, "inputs": [input] }));
+        }
+    }
+    Ok(axum::Json(json!({ "data": data })).into_response())
+}
+
+/// Lists the files and tables that a job group writes.
+#[utoipa::path(
+    get, path = "/jobGroups/{id}/outputs", tag = "jobGroups", operation_id = "listJobGroupOutputs",
+    responses((status = 200, description = "Files and tables", body = Object)),
+)]
+async fn outputs(caller: Caller, Id(id): Id<GroupId>) -> Result<Response, Problem> {
+    let group = caller.view().group(id).await?;
+    let (mut files, mut tables) = (Vec::new(), Vec::new());
+    for job in &group.plan.jobs {
+        match job.kind {
+            JobKind::FileWriter => {
+                let uri = member(job, "uri").or_else(|| member(job, "path"));
+                let file_type = match member(job, "asSingleFile") {
+                    Some(Value::Bool(false)) => "DIRECTORY",
+                    Some(_) | None => "FILE",
+                };
+                let is_primary = files.is_empty();
+                files.push(json!({
+                    "uri": uri, "fileType": file_type, "isPrimaryOutput": is_primary,
+                }));
+            }
+            JobKind::Publish => tables.push(json!({
+                "vendor": job.payload.pointer("/connection/vendor"),
+                "databaseConnectString": null,
+                "relationalPath": member(job, "relationalPath").unwrap_or_else(|| json!([])),
+                "table": member(job, "tableName"),
+                "action": member(job, "action"),
+                "query": null,
+            })),
+            JobKind::SchemaDrift
+            | JobKind::SqlExecution
+            | JobKind::FileConverter
+            | JobKind::Ingest
+            | JobKind::ArtifactStaging
+            | JobKind::FileReader
+            | JobKind::Wrangle
+            | JobKind::Profile => {}
+        }
+    }
+    Ok(axum::Json(json!({ "files": files, "tables": tables })).into_response())
+}
+
+fn member(job: &PlannedJob, name: &str) -> Option<Value> {
+    job.payload.get(name).filter(|value| !value.is_null()).cloned()
+}
+
+/// Lists the publications of a job group.
+#[utoipa::path(
+    get, path = "/jobGroups/{id}/publications", tag = "jobGroups",
+    operation_id = "listJobGroupPublications",
+    responses((status = 200, description = "The publications", body = Object)),
+)]
+async fn publications(caller: Caller, Id(id): Id<GroupId>) -> Result<Response, Problem> {
+    let group = caller.view().group(id).await?;
+    let publish = |job: &&jobwright_scheduler::JobView| job.kind == JobKind::Publish;
+    let data = group.jobs.iter().filter(publish).map(|job| {
+        let plan = &group.plan.jobs[job.index.at()];
+        json!({
+            "id": job.id,
+            "jobGroup": { "id": id },
+            "status": job.status.as_str(),
+            "tableName": member(plan, "tableName"),
+            "relationalPath": member(plan, "relationalPath"),
+            "action": member(plan, "action"),
+        })
+    });
+    Ok(axum::Json(json!({ "data": data.collect::<Vec<_>>() })).into_response())
+}
+
+/// Reads the profile of a job group's results.
+#[utoipa::path(
+    get, path = "/jobGroups/{id}/profile", tag = "jobGroups", operation_id = "getJobGroupProfile",
+    responses((status = 200, description = "The profile", body = Object)),
+)]
+async fn profile(caller: Caller, Id(id): Id<GroupId>) -> Result<Response, Problem> {
+    let group = caller.view().group(id).await?;
+    let job = group.jobs.iter().find(|job| job.kind == JobKind::Profile);
+    let Some(job) = job else {
+        let detail = format!("job group {id} was not profiled");
+        return Err(Problem::new(Sort::Profiling, detail));
+    };
+    let Some(result) = &job.result else {
+        let detail = format!("the profile of job group {id} is not there: job {}", job.id);
+        return Err(Problem::new(Sort::Profiling, format!("{detail} is {}", job.status)));
+    };
+    Ok(axum::Json(json!({ "profilerResults": result })).into_response())
+}

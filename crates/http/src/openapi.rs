@@ -1,0 +1,78 @@
+//! The OpenAPI document, made from the same registrations as the routes. What holds for every
+//! operation, such as the error body, is said once here and not at each of them.
+
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+
+use crate::problem::ProblemBody;
+use crate::router;
+
+/// What does not belong to one operation.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Jobwright",
+        description = "Deployments, releases, runs and job groups. `/v4` is the present version; `/v3` has other names for who made things.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    components(schemas(ProblemBody))
+)]
+struct Frame;
+
+pub(crate) fn frame() -> utoipa::openapi::OpenApi {
+    Frame::openapi()
+}
+
+/// Returns the OpenAPI document of the API as JSON, as `/openapi.json` serves it.
+#[must_use]
+pub fn openapi() -> String {
+    let (_, document) = router::api().split_for_parts();
+    let mut document = serde_json::to_value(&document).unwrap_or_default();
+    // The present version of the format is too new for most tools.
+    document["openapi"] = json!("3.1.0");
+    document["components"]["securitySchemes"] = json!({
+        "bearer": { "type": "http", "scheme": "bearer" },
+        "basic": { "type": "http", "scheme": "basic" },
+    });
+    document["security"] = json!([{ "bearer": [] }, { "basic": [] }]);
+    if let Some(paths) = document["paths"].as_object_mut() {
+        for (path, item) in paths {
+            let Some(operations) = item.as_object_mut() else { continue };
+            for (_, operation) in operations.iter_mut().filter(|(_, it)| it.is_object()) {
+                complete(path, operation);
+            }
+        }
+    }
+    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// Says what holds for every operation.
+fn complete(path: &str, operation: &mut Value) {
+    if path.starts_with("/v3/")
+        && let Some(id) = operation["operationId"].as_str()
+    {
+        operation["operationId"] = format!("{id}V3").into();
+        operation["deprecated"] = true.into();
+    }
+    operation["responses"]["default"] = json!({
+        "description": "What is wrong",
+        "content": {
+            "application/json": { "schema": { "$ref": "#/components/schemas/Problem" } },
+            "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } },
+        },
+    });
+    if !operation["parameters"].is_array() {
+        operation["parameters"] = json!([]);
+    }
+    let Some(parameters) = operation["parameters"].as_array_mut() else { return };
+    for name in path.split('/').filter_map(|it| it.strip_prefix('{')?.strip_suffix('}')) {
+        if !parameters.iter().any(|it| it["name"] == name) {
+            parameters.push(json!({
+                "name": name, "in": "path", "required": true,
+                "schema": { "type": "integer", "format": "int64", "minimum": 1 },
+            }));
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The routes, put together.
+
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Extension, Router};
+use dashmap::DashMap;
+use jobwright_scheduler::Engine;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::app::{App, Shared};
+use crate::metrics::Metrics;
+use crate::options::Options;
+use crate::quota::Quotas;
+use crate::version::Version;
+use crate::{
+    deployments, edge, environment, events, groups, health, jobs, metrics, openapi, releases,
+    rules, run, runs, tokens,
+};
+
+/// Makes the router of an engine. It may be nested under any path, and listens to nothing itself.
+pub fn router(engine: Engine, options: Options) -> Router {
+    let app = App(Arc::new(Shared {
+        engine,
+        options,
+        known: DashMap::new(),
+        quotas: Quotas::default(),
+        metrics: Arc::new(Metrics::default()),
+        document: openapi::openapi(),
+    }));
+    let (routes, _) = api().split_for_parts();
+    routes
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::metrics))
+        .route("/openapi.json", get(document))
+        .fallback(edge::no_route)
+        .method_not_allowed_fallback(edge::no_route)
+        // Bodies are bounded where they are read, each by its own limit.
+        .layer(DefaultBodyLimit::disable())
+        .layer(axum::middleware::from_fn_with_state(app.clone(), edge::edge))
+        .with_state(app)
+}
+
+/// Every route of both versions, with its place in the document.
+pub(crate) fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(openapi::frame())
+        .nest("/v3", version().layer(Extension(Version::V3)))
+        .nest("/v4", version().merge(events::routes()).layer(Extension(Version::V4)))
+}
+
+fn version() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .merge(deployments::routes())
+        .merge(releases::routes())
+        .merge(rules::routes())
+        .merge(run::routes())
+        .merge(runs::routes())
+        .merge(groups::routes())
+        .merge(jobs::routes())
+        .merge(environment::routes())
+        .merge(tokens::routes())
+}
+
+async fn document(State(app): State<App>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], app.0.document.clone()).into_response()
+}

@@ -1,0 +1,64 @@
+//! The way to the engine for those who only read.
+
+use std::collections::BTreeMap;
+
+use jobwright_core::{
+    Audit, AuditId, Deployment, DeploymentId, EnvironmentId, EnvironmentParameter, GroupId,
+    GroupSummary, JobId, JobIndex, Package, Release, ReleaseId, Revision, Run, RunId, Seq,
+    StoreError, Token,
+};
+use jobwright_scheduler::{
+    Ended, Engine, FoundRelease, GroupView, HistoryEntry, Page, PrepareError, ReadError, RunHandle,
+    Subscription, WaitReason,
+};
+
+/// An engine that can be read from and not changed.
+#[derive(Clone)]
+pub(crate) struct View(Engine);
+
+macro_rules! reads {
+    ($(fn $name:ident($($argument:ident: $from:ty),*) -> $to:ty;)+) => {
+        impl View {$(
+            pub(crate) async fn $name(&self, $($argument: $from),*) -> $to {
+                self.0.$name($($argument),*).await
+            }
+        )+}
+    };
+}
+
+reads! {
+    fn deployments_page(page: Page) -> Result<Vec<Deployment>, StoreError>;
+    fn find_deployment(id: DeploymentId) -> Result<Option<(Deployment, Revision)>, StoreError>;
+    fn releases_page(of: Option<DeploymentId>, page: Page) -> Result<Vec<Release>, StoreError>;
+    fn find_release(id: ReleaseId) -> Result<Option<FoundRelease>, StoreError>;
+    fn package(id: ReleaseId) -> Result<Package, PrepareError>;
+    fn runs_page(of: Option<DeploymentId>, page: Page) -> Result<Vec<Run>, StoreError>;
+    fn find_run(id: RunId) -> Result<Option<RunHandle>, StoreError>;
+    fn groups(run: RunId) -> Result<Vec<GroupSummary>, StoreError>;
+    fn groups_page(of: Option<RunId>, page: Page) -> Result<Vec<GroupSummary>, StoreError>;
+    fn live_groups_page(page: Page) -> Result<Vec<GroupSummary>, StoreError>;
+    fn summary(id: GroupId) -> Result<GroupSummary, ReadError>;
+    fn group(id: GroupId) -> Result<GroupView, ReadError>;
+    fn group_of(job: JobId) -> Result<Option<GroupId>, StoreError>;
+    fn waiting(id: GroupId) -> Result<BTreeMap<JobIndex, WaitReason>, Ended>;
+    fn history(id: GroupId, from: Seq) -> Result<Vec<HistoryEntry>, ReadError>;
+    fn environment_page(page: Page) -> Result<Vec<EnvironmentParameter>, StoreError>;
+    fn find_environment(id: EnvironmentId) -> Result<Option<EnvironmentParameter>, StoreError>;
+    fn tokens() -> Result<Vec<Token>, StoreError>;
+    fn audit(before: Option<AuditId>, limit: u32) -> Result<Vec<Audit>, StoreError>;
+}
+
+impl View {
+    pub(crate) fn new(engine: &Engine) -> Self {
+        Self(engine.clone())
+    }
+
+    pub(crate) fn subscribe(&self, group: Option<GroupId>) -> Subscription {
+        self.0.subscribe(group)
+    }
+
+    /// What a run would start; nothing starts.
+    pub(crate) fn to_explain(&self, id: DeploymentId) -> jobwright_scheduler::RunRequest {
+        self.0.run(id)
+    }
+}

@@ -1,0 +1,107 @@
+//! `?wait=`: an answer that comes when something has changed, or after a while.
+
+use std::time::Duration;
+
+use jobwright_core::{GroupId, GroupSummary, Status, parse_duration};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::app::App;
+use crate::problem::Problem;
+use crate::view::View;
+
+/// How long to wait.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Wait {
+    /// Answer when the status is another one than now, or after this long: `30s`, or seconds. Does
+    /// not wait for what is over.
+    wait: Option<String>,
+}
+
+impl Wait {
+    /// For how long, at most as long as the embedder allows.
+    pub(crate) fn duration(&self, app: &App) -> Result<Option<Duration>, Problem> {
+        let Some(text) = &self.wait else { return Ok(None) };
+        let most = app.options().wait_time;
+        if let Ok(seconds) = text.parse::<u64>() {
+            return Ok(Some(Duration::from_secs(seconds).min(most)));
+        }
+        match parse_duration(text) {
+            Ok(duration) => Ok(Some(duration.min(most))),
+            Err(error) => Err(Problem::validation(format!("`wait`: {error}"))),
+        }
+    }
+}
+
+/// Reads how far a group is, after waiting for it to go on.
+pub(crate) async fn summary(
+    app: &App,
+    view: &View,
+    group: GroupId,
+    wait: &Wait,
+) -> Result<GroupSummary, Problem> {
+    let Some(wait) = wait.duration(app)? else { return Ok(view.summary(group).await?) };
+    // First listen, then look: what happens between the two is heard.
+    let mut heard = view.subscribe(Some(group));
+    let first = view.summary(group).await?;
+    let changed = async {
+        while !first.status.is_terminal() && heard.next().await.is_some() {
+            let now = view.summary(group).await?;
+            if now.status != first.status {
+                return Ok(now);
+            }
+        }
+        Ok(first.clone())
+    };
+    tokio::select! {
+        summary = changed => summary,
+        () = tokio::time::sleep(wait) => Ok(view.summary(group).await?),
+        () = app.options().drain.cancelled() => Ok(view.summary(group).await?),
+    }
+}
+
+/// What several groups add up to, in the words of one: failed if one failed, cancelled if one was
+/// and none failed, complete when all are.
+pub(crate) fn merged(groups: &[GroupSummary]) -> Status {
+    added_up(groups.iter().map(|group| group.status))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "an iterator is used up")]
+fn added_up(statuses: impl Iterator<Item = Status> + Clone) -> Status {
+    let any = |status| statuses.clone().any(|it| it == status);
+    let begun = statuses.clone().any(|it| it != Status::Created);
+    if statuses.clone().all(Status::is_terminal) {
+        if any(Status::Failed) {
+            Status::Failed
+        } else if any(Status::Canceled) {
+            Status::Canceled
+        } else {
+            Status::Complete
+        }
+    } else if begun {
+        Status::InProgress
+    } else {
+        Status::Created
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_add_up() {
+        use Status::{Canceled, Complete, Created, Failed, InProgress};
+        let check = |given: &[Status], expect: Status| {
+            assert_eq!(added_up(given.iter().copied()), expect, "{given:?}");
+        };
+        check(&[Created, Created], Created);
+        check(&[Created, InProgress], InProgress);
+        check(&[Created, Complete], InProgress);
+        check(&[InProgress, Failed], InProgress);
+        check(&[Complete, Complete], Complete);
+        check(&[Complete, Canceled], Canceled);
+        check(&[Canceled, Failed], Failed);
+    }
+}

@@ -1,0 +1,108 @@
+//! Deployments.
+
+use jobwright_core::parameter::Values;
+use jobwright_core::{Deployment, RunPolicy};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::{Creator, Data, Reference, Updater};
+use crate::version::Version;
+
+/// A named container of releases.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Deployment)]
+pub(crate) struct DeploymentBody {
+    /// Its id.
+    pub(crate) id: i64,
+    /// Its name, unique in the instance.
+    name: String,
+    /// When it was made.
+    created_at: String,
+    /// When it, or which release is active, was last changed.
+    updated_at: String,
+    #[serde(flatten)]
+    creator: Creator,
+    #[serde(flatten)]
+    updater: Updater,
+    /// The release that runs; null where there is none.
+    active_release: Option<Reference>,
+    /// No run of it begins until it is resumed.
+    paused: bool,
+    /// What a run does when the deployment is already running: `allow`, `queue`, `skip`,
+    /// `cancel_previous`.
+    run_policy: Value,
+    /// The most live attempts over all its runs.
+    limit: Option<u32>,
+    /// Its parameter values, by name.
+    #[schema(value_type = Object)]
+    parameters: Value,
+    /// Its releases, where they are embedded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub(crate) releases: Option<Data<Value>>,
+}
+
+impl DeploymentBody {
+    pub(crate) fn new(version: Version, deployment: &Deployment) -> Self {
+        Self {
+            id: deployment.id.get(),
+            name: deployment.name.to_string(),
+            created_at: deployment.created_at.to_string(),
+            updated_at: deployment.updated_at.to_string(),
+            creator: Creator::new(version, deployment.created_by),
+            updater: Updater::new(version, deployment.updated_by),
+            active_release: deployment.active.map(|id| Reference { id: id.get() }),
+            paused: deployment.paused,
+            run_policy: super::json(&deployment.run_policy),
+            limit: deployment.limit,
+            parameters: super::json(&deployment.values),
+            releases: None,
+        }
+    }
+}
+
+/// A deployment to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateDeployment {
+    /// Its name, unique in the instance.
+    #[schema(min_length = 1, max_length = 255)]
+    pub(crate) name: String,
+}
+
+/// What is to change of a deployment; what is absent stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ChangeDeployment {
+    /// Its name.
+    #[serde(default)]
+    pub(crate) name: Option<String>,
+    /// What a run does when the deployment is already running.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub(crate) run_policy: Option<RunPolicy>,
+    /// The most live attempts; null takes the limit away.
+    #[serde(default, with = "present")]
+    #[schema(value_type = Option<u32>)]
+    pub(crate) limit: Option<Option<u32>>,
+    /// Its parameter values, all of them.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub(crate) parameters: Option<Values>,
+    /// Whether it is paused.
+    #[serde(default)]
+    pub(crate) paused: Option<bool>,
+}
+
+/// Tells a null from what is absent.
+mod present {
+    use serde::{Deserialize, Deserializer};
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Option<u32>>, D::Error> {
+        Option::deserialize(from).map(Some)
+    }
+}

@@ -1,0 +1,20 @@
+//! The API over a real socket: exact bodies, both versions, who may do what, what is heard.
+
+#![expect(clippy::unwrap_used, reason = "it is a test")]
+
+#[path = "api/access.rs"]
+mod access;
+#[path = "api/document.rs"]
+mod document;
+#[path = "api/heart.rs"]
+mod heart;
+#[path = "api/lists.rs"]
+mod lists;
+#[path = "api/problems.rs"]
+mod problems;
+#[path = "api/releases.rs"]
+mod releases;
+#[path = "api/server.rs"]
+mod server;
+#[path = "api/streams.rs"]
+mod streams;

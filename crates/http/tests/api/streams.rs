@@ -1,0 +1,87 @@
+//! Streams of events, health and metrics.
+
+use jobwright_adapters::MockExecutor;
+use jobwright_adapters::mock::Act;
+use jobwright_http::Options;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::server::Server;
+
+/// The events of a stream's text: name, id, body.
+fn events(text: &str) -> Vec<(String, String, Value)> {
+    let member = |block: &str, name: &str| {
+        let line = block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap_or_default().trim_start().to_owned()
+    };
+    let blocks = text.split("\n\n").filter(|block| block.contains("event"));
+    blocks
+        .map(|block| {
+            let body = serde_json::from_str(&member(block, "data")).unwrap();
+            (member(block, "event"), member(block, "id"), body)
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_group_is_told_from_where_the_reader_was() {
+    let server = Server::start().await;
+    server.deploy().await;
+    server.post("/v4/deployments/1/run", &json!({})).await.expect(201);
+    let stream = server.get("/v4/jobGroups/1/events").await.expect(200);
+    assert_eq!(stream.header("content-type"), "text/event-stream");
+    assert_eq!(stream.header("x-accel-buffering"), "no");
+    let all = events(&stream.text);
+    let ids: Vec<_> = all.iter().filter(|it| it.0 != "bye").map(|it| it.1.clone()).collect();
+    let expect: Vec<_> = (1..=ids.len()).map(|id| id.to_string()).collect();
+    assert_eq!(ids, expect);
+    assert_eq!((&*all[0].0, &all[0].2["type"]), ("jobGroup", &json!("accepted")));
+    let ended = &all[all.len() - 2];
+    assert_eq!((&ended.2["type"], &ended.2["status"]), (&json!("groupEnded"), &json!("Complete")));
+    let (name, _, body) = all.last().unwrap();
+    assert_eq!((&**name, body), ("bye", &json!({ "reason": "ended" })));
+    assert!(
+        all.iter().any(|it| it.0 == "job" && it.2["jobId"] == 3 && it.2["status"] == "Complete")
+    );
+
+    let again = server.request(Method::GET, "/v4/events?jobGroup=1").header("last-event-id", "4");
+    let again = events(&server.send(again).await.expect(200).text);
+    assert_eq!(again[..], all[4..]);
+    server.get("/v4/jobGroups/9/events").await.expect(404);
+}
+
+#[tokio::test]
+async fn everything_is_told_until_the_server_drains() {
+    let drain = CancellationToken::new();
+    let mock = MockExecutor::new().on("read", [Act::hangs()]);
+    let server = Server::with(mock, Options::default().drain(drain.clone())).await;
+    server.deploy().await;
+    assert_eq!(
+        server.send(server.bare(Method::GET, "/readyz")).await.expect(200).text,
+        "{\"status\":\"ready\"}"
+    );
+    let back = server.request(Method::GET, "/v4/events").header("last-event-id", "1-5");
+    let mut stream = back.send().await.unwrap();
+    server.post("/v4/deployments/1/run", &json!({})).await.expect(201);
+    server.ended(2).await;
+    let mut text = String::new();
+    let closed = |text: &str| text.contains("groupEnded");
+    while let Some(chunk) = stream.chunk().await.unwrap() {
+        text.push_str(std::str::from_utf8(&chunk).unwrap());
+        if closed(&text) {
+            drain.cancel();
+        }
+    }
+    let told = events(&text);
+    assert_eq!((&*told[0].0, &told[0].2), ("gap", &json!({ "missed": 0 })));
+    assert_eq!((&*told[1].1, &told[1].2["type"]), ("1-1", &json!("accepted")));
+    assert_eq!(told.last().unwrap().2, json!({ "reason": "draining" }));
+    server.send(server.bare(Method::GET, "/readyz")).await.expect(503);
+    assert_eq!(server.send(server.bare(Method::GET, "/livez")).await.expect(200).text, "ok");
+    let metrics = server.send(server.bare(Method::GET, "/metrics")).await.expect(200).text;
+    let line = "jobwright_http_request_duration_seconds_count{route=\"/v4/deployments/{id}/run\",method=\"POST\",status_class=\"2xx\"} 1";
+    assert!(metrics.contains(line), "{metrics}");
+    // A wait ends at once too.
+    assert_eq!(server.get("/v4/jobGroups/1/status?wait=60").await.text, "\"InProgress\"");
+}
