@@ -15,11 +15,15 @@ use serde::de::DeserializeOwned;
 
 use crate::app::App;
 use crate::problem::{Problem, Sort, told};
+use crate::wire::Object;
 
-/// A JSON body.
+/// A JSON object.
 pub(crate) struct Json<T>(pub(crate) T);
 
-/// A JSON body, or none at all: then the default.
+/// A JSON list.
+pub(crate) struct JsonList<T>(pub(crate) Vec<T>);
+
+/// A JSON object, or nothing at all: then the default.
 pub(crate) struct MaybeJson<T>(pub(crate) T);
 
 /// The file of an upload: the part `data` of a multipart body.
@@ -35,12 +39,17 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let (parts, body) = request.into_parts();
-        let bytes = bounded(body, app.options().body_bytes).await?;
-        if !is_json(&parts.headers) {
-            return Err(wants("application/json"));
-        }
-        Ok(Self(parse(&bytes)?))
+        let Object(body) = parse(&json(request, app).await?)?;
+        Ok(Self(body))
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for JsonList<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let items: Vec<Object<T>> = parse(&json(request, app).await?)?;
+        Ok(Self(items.into_iter().map(|Object(item)| item).collect()))
     }
 }
 
@@ -56,7 +65,8 @@ impl<T: DeserializeOwned + Default> FromRequest<App> for MaybeJson<T> {
         if !is_json(&parts.headers) {
             return Err(wants("application/json"));
         }
-        Ok(Self(parse(&bytes)?))
+        let body: Option<Object<T>> = parse(&bytes)?;
+        Ok(Self(body.unwrap_or_default().0))
     }
 }
 
@@ -111,6 +121,13 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
         let refuse = |error| Problem::validation(told(&error));
         query.map(|axum::extract::Query(query)| Self(query)).map_err(refuse)
     }
+}
+
+/// The bytes of a body that says that it is JSON.
+async fn json(request: Request, app: &App) -> Result<Bytes, Problem> {
+    let (parts, body) = request.into_parts();
+    let bytes = bounded(body, app.options().body_bytes).await?;
+    if is_json(&parts.headers) { Ok(bytes) } else { Err(wants("application/json")) }
 }
 
 async fn bounded(body: Body, limit: usize) -> Result<Bytes, Problem> {

@@ -25,7 +25,7 @@ use crate::wire::{
 };
 
 /// What can be shown along with a deployment.
-const ASSOCIATIONS: [(&str, &[&str]); 3] =
+pub(crate) const ASSOCIATIONS: [(&str, &[&str]); 3] =
     [("releases", &["creator", "updater"]), ("creator", &[]), ("updater", &[])];
 
 /// How many releases are shown along with a deployment.

@@ -16,11 +16,13 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::body::{Id, Json, Query};
 use crate::effect::Admin;
-use crate::list::{ListQuery, Listed};
+use crate::list::{ListQuery, Listed, truth};
 use crate::problem::{Problem, Sort};
 use crate::version::Version;
 use crate::view::View;
-use crate::wire::{Data, EnvironmentBody, EnvironmentPackage, SetEnvironment, json as shown};
+use crate::wire::{
+    Data, EnvironmentBody, EnvironmentPackage, Object, SetEnvironment, json as shown,
+};
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -173,7 +175,7 @@ struct Export {
     responses((status = 200, description = "The parameters", body = Object)),
 )]
 async fn export(caller: Caller, Query(export): Query<Export>) -> Result<Response, Problem> {
-    let _ = export.hide_secrets;
+    truth("hideSecrets", export.hide_secrets.as_deref())?;
     let all = everything(&caller.view()).await?;
     let all = all.iter().map(|it| json!({ "overrideKey": it.name, "value": it.value }));
     let body = json!({ "environmentParameters": all.collect::<Vec<_>>() });
@@ -189,7 +191,7 @@ async fn export(caller: Caller, Query(export): Query<Export>) -> Result<Response
 )]
 async fn import(caller: Caller, Json(body): Json<EnvironmentPackage>) -> Result<Response, Problem> {
     let permit = caller.permit::<Admin>(NEW).await?;
-    for (at, parameter) in body.environment_parameters.iter().enumerate() {
+    for (at, Object(parameter)) in body.environment_parameters.iter().enumerate() {
         let pointer = |member: &str| format!("#/environmentParameters/{at}/{member}");
         let name = ParameterName::new(&parameter.override_key);
         if !name.is_ok_and(|name| name.is_environment()) {
@@ -203,7 +205,7 @@ async fn import(caller: Caller, Json(body): Json<EnvironmentPackage>) -> Result<
         }
     }
     let mut data = Vec::with_capacity(body.environment_parameters.len());
-    for parameter in &body.environment_parameters {
+    for Object(parameter) in &body.environment_parameters {
         let set = permit.set_environment(&parameter.override_key, parameter.plain_value());
         data.push(EnvironmentBody::new(&set.await?));
     }

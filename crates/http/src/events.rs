@@ -58,7 +58,7 @@ async fn of_group(
 #[serde(rename_all = "camelCase")]
 struct Which {
     /// Only those of this job group.
-    #[param(value_type = Option<i64>, minimum = 1)]
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 9007199254740991_i64)]
     job_group: Option<String>,
 }
 

@@ -27,7 +27,7 @@ use crate::wait::{self, Wait};
 use crate::wire::{CanceledBody, Data, GroupBody, JobBody, Runs};
 
 /// What can be shown along with a job group.
-const ASSOCIATIONS: [(&str, &[&str]); 4] =
+pub(crate) const ASSOCIATIONS: [(&str, &[&str]); 4] =
     [("jobs", &["jobGroup", "creator"]), ("creator", &[]), ("updater", &[]), ("flowrun", &[])];
 
 /// The most groups that one request cancels.
@@ -58,12 +58,13 @@ impl Listed for GroupSummary {
 #[serde(rename_all = "camelCase")]
 struct Which {
     /// Only those of this status.
+    #[param(pattern = "^(Created|InProgress|Complete|Failed|Canceled)$")]
     status: Option<String>,
     /// Only those of this deployment.
-    #[param(value_type = Option<i64>, minimum = 1)]
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 9007199254740991_i64)]
     deployment_id: Option<String>,
     /// Only those of this run.
-    #[param(value_type = Option<i64>, minimum = 1)]
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 9007199254740991_i64)]
     flow_run_id: Option<String>,
     /// Only those accepted at this time or later, in milliseconds since the Unix epoch.
     #[serde(rename = "dateFilter[createdAt][gte]")]
@@ -212,7 +213,7 @@ async fn read(
 #[utoipa::path(
     get, path = "/jobGroups/{id}/status", tag = "jobGroups", operation_id = "getJobGroupStatus",
     params(Wait),
-    responses((status = 200, description = "The status", body = String)),
+    responses((status = 200, description = "The status", body = String, content_type = "application/json")),
 )]
 async fn status(
     State(app): State<App>,

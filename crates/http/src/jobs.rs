@@ -44,7 +44,7 @@ async fn read(
 /// Says how far a job is, in a bare word.
 #[utoipa::path(
     get, path = "/jobs/{id}/status", tag = "jobs", operation_id = "getJobStatus",
-    responses((status = 200, description = "The status", body = String)),
+    responses((status = 200, description = "The status", body = String, content_type = "application/json")),
 )]
 async fn status(caller: Caller, Id(id): Id<JobId>) -> Result<Response, Problem> {
     let group = group(&caller.view(), id).await?;

@@ -6,8 +6,6 @@
 use axum::http::HeaderValue;
 use axum::http::header::LINK;
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jobwright_core::StoreError;
 use jobwright_scheduler::Page;
 use serde::Deserialize;
@@ -33,19 +31,21 @@ const PAGE: u32 = 500;
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct ListQuery {
     /// At most so many; 25 where nothing is said, 200 at most.
-    #[param(value_type = Option<u32>, minimum = 1)]
+    #[param(value_type = Option<i32>, minimum = 1, maximum = 2147483647)]
     limit: Option<String>,
     /// Leave so many out first.
-    #[param(value_type = Option<u32>, minimum = 0)]
+    #[param(value_type = Option<i32>, minimum = 0, maximum = 10000)]
     offset: Option<String>,
     /// A member to sort by; `-` before it for the greatest first. The newest id first where
     /// nothing is said.
+    #[param(pattern = r"^[-+]?[A-Za-z0-9]+$")]
     sort: Option<String>,
     /// Only what has this text in one of `filterFields`.
     filter: Option<String>,
     /// Members that `filter` looks at, with commas between; `name` where nothing is said.
     filter_fields: Option<String>,
     /// How `filter` looks: `fuzzy`, `contains`, `exact`, `exactIgnoreCase`.
+    #[param(pattern = "^(fuzzy|contains|exact|exactIgnoreCase)$")]
     filter_type: Option<String>,
     /// Members to show, with semicolons between.
     pub(crate) fields: Option<String>,
@@ -57,7 +57,8 @@ pub(crate) struct ListQuery {
     /// Up to 10,000 at once: `true`.
     #[param(value_type = Option<bool>)]
     no_limit: Option<String>,
-    /// Where the page before ended, as its `Link` says.
+    /// Where the page before ended, as its `Link` says. Knows its order: `sort` does not matter.
+    #[param(pattern = "^-?[1-9][0-9]{0,14}$")]
     cursor: Option<String>,
 }
 
@@ -108,9 +109,9 @@ impl ListQuery {
             return Err(Problem::validation(detail));
         }
         let sort = sort(self.sort.as_deref().unwrap_or("-id"))?;
-        let after = match &self.cursor {
-            Some(cursor) => Some(opened(cursor, &sort)?),
-            None => None,
+        let (sort, after) = match &self.cursor {
+            Some(cursor) => opened(cursor).map(|(sort, after)| (sort, Some(after)))?,
+            None => (sort, None),
         };
         Ok(List {
             limit: limit.min(most),
@@ -143,14 +144,14 @@ impl ListQuery {
 
 fn number(name: &str, text: Option<&str>) -> Result<Option<usize>, Problem> {
     let Some(text) = text else { return Ok(None) };
-    let number = text.parse::<u32>().ok().and_then(|it| usize::try_from(it).ok());
+    let number = text.parse::<i32>().ok().and_then(|it| usize::try_from(it).ok());
     let wrong = || Problem::validation(format!("`{name}` is a whole number, not `{text}`"));
     number.map(Some).ok_or_else(wrong)
 }
 
-fn truth(name: &str, text: Option<&str>) -> Result<bool, Problem> {
+pub(crate) fn truth(name: &str, text: Option<&str>) -> Result<bool, Problem> {
     match text {
-        None | Some("false" | "0" | "") => Ok(false),
+        None | Some("false" | "0") => Ok(false),
         Some("true" | "1") => Ok(true),
         Some(text) => {
             Err(Problem::validation(format!("`{name}` is `true` or `false`, not `{text}`")))
@@ -169,19 +170,20 @@ fn sort(text: &str) -> Result<Sort, Problem> {
     Ok(Sort { member: member.to_owned(), descending })
 }
 
-fn opened(cursor: &str, sort: &Sort) -> Result<i64, Problem> {
-    let wrong = || Problem::validation("`cursor` is not one that a `Link` gave for this order");
-    let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| wrong())?;
-    let text = String::from_utf8(bytes).map_err(|_| wrong())?;
-    let id = text.strip_prefix(if sort.descending { "-id:" } else { "id:" }).ok_or_else(wrong)?;
-    if sort.member != "id" {
-        return Err(wrong());
-    }
-    id.parse().map_err(|_| wrong())
+/// A cursor is the id that a page ended with, `-` before it where the greatest come first.
+fn opened(cursor: &str) -> Result<(Sort, i64), Problem> {
+    let (descending, digits) = match cursor.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, cursor),
+    };
+    let is_plain = (1..=15).contains(&digits.len()) && digits.bytes().all(|it| it.is_ascii_digit());
+    let id = digits.parse().ok().filter(|id| *id > 0 && is_plain);
+    let wrong = || Problem::validation(format!("`{cursor}` is no cursor that a `Link` gave"));
+    Ok((Sort { member: "id".to_owned(), descending }, id.ok_or_else(wrong)?))
 }
 
 fn sealed(id: i64, descending: bool) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{}:{id}", if descending { "-id" } else { "id" }))
+    format!("{}{id}", if descending { "-" } else { "" })
 }
 
 /// Something that lists can hold.
@@ -384,11 +386,10 @@ mod tests {
             json!({ "filterType": "regex" }),
             Err("`filterType` is one of fuzzy, contains, exact, exactIgnoreCase, not `regex`"),
         );
-        let foreign = Err("`cursor` is not one that a `Link` gave for this order");
-        check(json!({ "cursor": sealed(3, true) }), Ok((25, 0)));
-        check(json!({ "cursor": sealed(3, false) }), foreign);
-        check(json!({ "cursor": sealed(3, true), "sort": "-name" }), foreign);
-        check(json!({ "cursor": "?" }), foreign);
+        check(json!({ "cursor": "-3" }), Ok((25, 0)));
+        check(json!({ "cursor": "3", "sort": "-name" }), Ok((25, 0)));
+        check(json!({ "cursor": "+3" }), Err("`+3` is no cursor that a `Link` gave"));
+        check(json!({ "cursor": "0" }), Err("`0` is no cursor that a `Link` gave"));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The OpenAPI document, made from the same registrations as the routes. What holds for every
 //! operation, such as the error body, is said once here and not at each of them.
 
+use jobwright_core::ID_LIMIT;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 use crate::problem::ProblemBody;
-use crate::router;
+use crate::{deployments, groups, releases, router};
 
 /// What does not belong to one operation.
 #[derive(OpenApi)]
@@ -66,13 +67,43 @@ fn complete(path: &str, operation: &mut Value) {
     if !operation["parameters"].is_array() {
         operation["parameters"] = json!([]);
     }
+    if operation["parameters"].as_array().into_iter().flatten().any(|it| it["name"] == "fields") {
+        let schema = &mut operation["responses"]["200"]["content"]["application/json"]["schema"];
+        let some = json!({ "type": "object", "description": "With `fields`, only those" });
+        *schema = json!({ "anyOf": [schema.take(), some] });
+    }
     let Some(parameters) = operation["parameters"].as_array_mut() else { return };
+    for parameter in parameters.iter_mut().filter(|it| it["name"] == "embed") {
+        if let Some(pattern) = embeds(path) {
+            parameter["schema"]["pattern"] = pattern.into();
+        }
+    }
     for name in path.split('/').filter_map(|it| it.strip_prefix('{')?.strip_suffix('}')) {
         if !parameters.iter().any(|it| it["name"] == name) {
             parameters.push(json!({
                 "name": name, "in": "path", "required": true,
-                "schema": { "type": "integer", "format": "int64", "minimum": 1 },
+                "schema": { "type": "integer", "format": "int64", "minimum": 1, "maximum": ID_LIMIT - 1 },
             }));
         }
     }
+}
+
+/// What `embed` may be on a path; none where nothing can be embedded, and it is not looked at.
+fn embeds(path: &str) -> Option<String> {
+    let known: &[(&str, &[&str])] = if path.contains("releases") {
+        &releases::ASSOCIATIONS
+    } else if path.contains("deployments") {
+        &deployments::ASSOCIATIONS
+    } else if path.contains("jobGroups") || path.contains("jobLibrary") {
+        &groups::ASSOCIATIONS
+    } else {
+        &[]
+    };
+    let options = r"(\((limit=[0-9]+|fields=[A-Za-z;]+|sort=-?[A-Za-z]+)(,(limit=[0-9]+|fields=[A-Za-z;]+|sort=-?[A-Za-z]+))*\))?";
+    let one = known.iter().map(|(name, nested)| {
+        let nested = nested.join("|");
+        if nested.is_empty() { (*name).to_owned() } else { format!(r"{name}(\.({nested}))?") }
+    });
+    let one = format!("({}){options}", one.collect::<Vec<_>>().join("|"));
+    (!known.is_empty()).then(|| format!("^({one}(,{one})*)?$"))
 }

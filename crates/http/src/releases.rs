@@ -29,7 +29,7 @@ use crate::wire::{
 };
 
 /// What can be shown along with a release.
-const ASSOCIATIONS: [(&str, &[&str]); 3] =
+pub(crate) const ASSOCIATIONS: [(&str, &[&str]); 3] =
     [("deployment", &["creator", "updater"]), ("creator", &[]), ("updater", &[])];
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -53,7 +53,7 @@ impl Listed for Release {
 #[serde(rename_all = "camelCase")]
 struct Of {
     /// Only those of this deployment.
-    #[param(value_type = Option<i64>, minimum = 1)]
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 9007199254740991_i64)]
     deployment_id: Option<String>,
 }
 

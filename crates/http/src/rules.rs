@@ -10,12 +10,12 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::body::{Id, Json};
+use crate::body::{Id, JsonList};
 use crate::deployments::found;
 use crate::effect::Deployer;
 use crate::problem::Problem;
 use crate::revision;
-use crate::wire::{Data, json};
+use crate::wire::{Data, ObjectRuleBody, ValueRuleBody};
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -27,62 +27,64 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 #[utoipa::path(
     get, path = "/deployments/{id}/objectImportRules", tag = "importRules",
     operation_id = "listObjectImportRules",
-    responses((status = 200, description = "The rules", body = Data<Object>)),
+    responses((status = 200, description = "The rules", body = Data<ObjectRuleBody>)),
 )]
 async fn object_rules(caller: Caller, Id(id): Id<DeploymentId>) -> Result<Response, Problem> {
     let (deployment, _) = found(&caller.view(), id).await?;
-    Ok(listed(&deployment.object_rules))
+    Ok(listed::<_, ObjectRuleBody>(&deployment.object_rules))
 }
 
 /// Replaces the rules for connections, and returns those that were there.
 #[utoipa::path(
     patch, path = "/deployments/{id}/objectImportRules", tag = "importRules",
     operation_id = "setObjectImportRules",
-    request_body = Vec<Object>,
-    responses((status = 200, description = "The rules that were replaced", body = Data<Object>)),
+    request_body = Vec<ObjectRuleBody>,
+    responses((status = 200, description = "The rules that were replaced", body = Data<ObjectRuleBody>)),
 )]
 async fn set_object_rules(
     caller: Caller,
     headers: HeaderMap,
     Id(id): Id<DeploymentId>,
-    Json(rules): Json<Vec<ObjectRule>>,
+    JsonList(rules): JsonList<ObjectRuleBody>,
 ) -> Result<Response, Problem> {
     let permit = caller.permit::<Deployer>(id).await?;
+    let rules = rules.into_iter().map(ObjectRule::from).collect();
     let change = DeploymentChange { object_rules: Some(rules), ..DeploymentChange::default() };
     let (_, before) = permit.change(id, revision::expected(&headers)?, change).await?;
-    Ok(listed(&before.object_rules))
+    Ok(listed::<_, ObjectRuleBody>(&before.object_rules))
 }
 
 /// Lists the rules that replace values at import, in order.
 #[utoipa::path(
     get, path = "/deployments/{id}/valueImportRules", tag = "importRules",
     operation_id = "listValueImportRules",
-    responses((status = 200, description = "The rules", body = Data<Object>)),
+    responses((status = 200, description = "The rules", body = Data<ValueRuleBody>)),
 )]
 async fn value_rules(caller: Caller, Id(id): Id<DeploymentId>) -> Result<Response, Problem> {
     let (deployment, _) = found(&caller.view(), id).await?;
-    Ok(listed(&deployment.value_rules))
+    Ok(listed::<_, ValueRuleBody>(&deployment.value_rules))
 }
 
 /// Replaces the rules for values, and returns those that were there.
 #[utoipa::path(
     patch, path = "/deployments/{id}/valueImportRules", tag = "importRules",
     operation_id = "setValueImportRules",
-    request_body = Vec<Object>,
-    responses((status = 200, description = "The rules that were replaced", body = Data<Object>)),
+    request_body = Vec<ValueRuleBody>,
+    responses((status = 200, description = "The rules that were replaced", body = Data<ValueRuleBody>)),
 )]
 async fn set_value_rules(
     caller: Caller,
     headers: HeaderMap,
     Id(id): Id<DeploymentId>,
-    Json(rules): Json<Vec<ValueRule>>,
+    JsonList(rules): JsonList<ValueRuleBody>,
 ) -> Result<Response, Problem> {
     let permit = caller.permit::<Deployer>(id).await?;
+    let rules = rules.into_iter().map(ValueRule::from).collect();
     let change = DeploymentChange { value_rules: Some(rules), ..DeploymentChange::default() };
     let (_, before) = permit.change(id, revision::expected(&headers)?, change).await?;
-    Ok(listed(&before.value_rules))
+    Ok(listed::<_, ValueRuleBody>(&before.value_rules))
 }
 
-fn listed(rules: &[impl serde::Serialize]) -> Response {
-    axum::Json(Data { data: rules.iter().map(json).collect() }).into_response()
+fn listed<'r, R, B: From<&'r R> + serde::Serialize>(rules: &'r [R]) -> Response {
+    axum::Json(Data { data: rules.iter().map(B::from).collect() }).into_response()
 }

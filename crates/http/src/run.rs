@@ -20,9 +20,9 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::body::{Id, Json, MaybeJson};
 use crate::effect::Operator;
-use crate::problem::{Place, Problem, told};
+use crate::problem::{Place, Problem, Sort, told};
 use crate::version::Version;
-use crate::wire::{ExplainedBody, Override, RunBody, RunParameters, StartedBody};
+use crate::wire::{ExplainedBody, Object, Override, RunBody, RunParameters, StartedBody};
 
 /// Headers by which a request names itself.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -50,7 +50,8 @@ impl Name {
         let text = |name: &HeaderName| match headers.get(name) {
             Some(value) => {
                 let text = value.to_str().unwrap_or_default().trim().trim_matches('"');
-                let fits = (1..=250).contains(&text.len());
+                let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+                let fits = (1..=250).contains(&text.len()) && visible;
                 let detail = || format!("`{name}` has 1 to 250 visible ASCII characters");
                 fits.then(|| Some(text.to_owned())).ok_or_else(|| Problem::validation(detail()))
             }
@@ -84,8 +85,8 @@ pub(crate) fn shown_key(key: &str) -> &str {
 #[utoipa::path(
     post, path = "/deployments/{id}/run", tag = "deployments", operation_id = "runDeployment",
     params(
-        ("idempotency-key" = Option<String>, Header, description = "The same key for the same request gives the same response"),
-        ("x-execution-id" = Option<String>, Header, description = "A repetition is answered by 304"),
+        ("idempotency-key" = Option<String>, Header, max_length = 250, pattern = "^[!-~]+$", description = "The same key for the same request gives the same response"),
+        ("x-execution-id" = Option<String>, Header, max_length = 250, pattern = "^[!-~]+$", description = "A repetition is answered by 304"),
     ),
     request_body = Option<RunBody>,
     responses(
@@ -100,7 +101,7 @@ async fn run(
     Id(id): Id<DeploymentId>,
     MaybeJson(body): MaybeJson<RunBody>,
 ) -> Result<Response, Problem> {
-    let asked = Asked::of(body.run_parameters.unwrap_or_default())?;
+    let asked = Asked::of(body.run_parameters.unwrap_or_default().0)?;
     let started = start(&caller, &headers, id, asked, |request| request).await?;
     let Some(handle) = started else { return Ok(StatusCode::NOT_MODIFIED.into_response()) };
     let body = shown(version, &handle).await?;
@@ -112,19 +113,22 @@ async fn run(
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RunOutput {
     /// The deployment.
-    deployment: IdOf,
+    #[schema(value_type = IdOf)]
+    deployment: Object<IdOf>,
     /// The output of its primary flow.
-    output: NameOf,
+    #[schema(value_type = NameOf)]
+    output: Object<NameOf>,
     /// Values for this run.
     #[serde(default)]
-    run_parameters: Option<RunParameters>,
+    #[schema(value_type = Option<RunParameters>)]
+    run_parameters: Option<Object<RunParameters>>,
 }
 
 /// Something by its id.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct IdOf {
-    #[schema(value_type = i64, minimum = 1)]
+    #[schema(value_type = i64, minimum = 1, maximum = 9007199254740991_i64)]
     id: DeploymentId,
 }
 
@@ -132,7 +136,7 @@ struct IdOf {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NameOf {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, max_length = 255, pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$")]
     name: OutputName,
 }
 
@@ -140,8 +144,8 @@ struct NameOf {
 #[utoipa::path(
     post, path = "/jobGroups", tag = "jobGroups", operation_id = "runJobGroup",
     params(
-        ("idempotency-key" = Option<String>, Header, description = "The same key for the same request gives the same response"),
-        ("x-execution-id" = Option<String>, Header, description = "A repetition is answered by 304"),
+        ("idempotency-key" = Option<String>, Header, max_length = 250, pattern = "^[!-~]+$", description = "The same key for the same request gives the same response"),
+        ("x-execution-id" = Option<String>, Header, max_length = 250, pattern = "^[!-~]+$", description = "A repetition is answered by 304"),
     ),
     request_body = RunOutput,
     responses(
@@ -155,10 +159,10 @@ async fn run_output(
     headers: HeaderMap,
     Json(body): Json<RunOutput>,
 ) -> Result<Response, Problem> {
-    let asked = Asked::of(body.run_parameters.unwrap_or_default())?;
-    let output = body.output.name;
+    let asked = Asked::of(body.run_parameters.unwrap_or_default().0)?;
+    let output = body.output.0.name;
     let select = |request: RunRequest| request.outputs([output]);
-    let started = start(&caller, &headers, body.deployment.id, asked, select).await?;
+    let started = start(&caller, &headers, body.deployment.0.id, asked, select).await?;
     let Some(handle) = started else { return Ok(StatusCode::NOT_MODIFIED.into_response()) };
     let body = shown(version, &handle).await?;
     Ok(created(version, &handle, &body.data.first()))
@@ -188,6 +192,12 @@ async fn start(
         (Ok(handle), Some(Name::Execution(_))) if handle.replayed() => Ok(None),
         (Err(RunError::KeyReused { .. }), Some(Name::Execution(_))) => Ok(None),
         (Ok(handle), _) => Ok(Some(handle)),
+        (Err(RunError::KeyReused { run, .. }), Some(Name::Key(key))) => {
+            let detail = format!(
+                "idempotency key `{key}` belongs to run {run}, which was another request: use a new key"
+            );
+            Err(Problem::new(Sort::KeyReused, detail))
+        }
         (Err(error), _) => Err(asked.refused(error)),
     }
 }
@@ -233,7 +243,7 @@ async fn explain_with(
     Id(id): Id<DeploymentId>,
     MaybeJson(body): MaybeJson<RunBody>,
 ) -> Result<Response, Problem> {
-    let asked = Asked::of(body.run_parameters.unwrap_or_default())?;
+    let asked = Asked::of(body.run_parameters.unwrap_or_default().0)?;
     explained(&caller, id, asked).await
 }
 
@@ -261,8 +271,8 @@ impl Asked {
             })?;
             asked.reference_date = Some(date);
         }
-        let overrides = parameters.overrides.unwrap_or_default().data;
-        for (at, Override { key, value }) in overrides.into_iter().enumerate() {
+        let overrides = parameters.overrides.unwrap_or_default().0.data;
+        for (at, Object(Override { key, value })) in overrides.into_iter().enumerate() {
             let name = ParameterName::new(&key).map_err(|error| place(at, "key", &error))?;
             if asked.values.insert(name.clone(), value).is_some() {
                 let pointer = format!("#/runParameters/overrides/data/{at}/key");

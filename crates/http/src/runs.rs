@@ -42,7 +42,7 @@ impl Listed for Run {
 #[serde(rename_all = "camelCase")]
 struct Of {
     /// Only those of this deployment.
-    #[param(value_type = Option<i64>, minimum = 1)]
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 9007199254740991_i64)]
     deployment_id: Option<String>,
 }
 
@@ -96,7 +96,7 @@ async fn read(
 #[utoipa::path(
     get, path = "/flowRuns/{id}/status", tag = "flowRuns", operation_id = "getFlowRunStatus",
     params(Wait),
-    responses((status = 200, description = "The status", body = String)),
+    responses((status = 200, description = "The status", body = String, content_type = "application/json")),
 )]
 async fn status(
     State(app): State<App>,

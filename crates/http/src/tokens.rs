@@ -141,7 +141,7 @@ async fn remove(
 #[into_params(parameter_in = Query)]
 struct Which {
     /// Only those before this one.
-    #[param(value_type = Option<i64>, minimum = 1)]
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 9007199254740991_i64)]
     before: Option<String>,
 }
 

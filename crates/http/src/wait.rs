@@ -16,6 +16,7 @@ use crate::view::View;
 pub(crate) struct Wait {
     /// Answer when the status is another one than now, or after this long: `30s`, or seconds. Does
     /// not wait for what is over.
+    #[param(pattern = "^[0-9]{1,6}(ms|s|m|h)?$")]
     wait: Option<String>,
 }
 

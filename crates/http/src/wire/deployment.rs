@@ -68,7 +68,10 @@ impl DeploymentBody {
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateDeployment {
     /// Its name, unique in the instance.
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(
+        max_length = 255,
+        pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
+    )]
     pub(crate) name: String,
 }
 
@@ -78,10 +81,14 @@ pub(crate) struct CreateDeployment {
 pub(crate) struct ChangeDeployment {
     /// Its name.
     #[serde(default)]
+    #[schema(
+        max_length = 255,
+        pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
+    )]
     pub(crate) name: Option<String>,
     /// What a run does when the deployment is already running.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^(allow|queue|skip|cancel_previous)$")]
     pub(crate) run_policy: Option<RunPolicy>,
     /// The most live attempts; null takes the limit away.
     #[serde(default, with = "present")]

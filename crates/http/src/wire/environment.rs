@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::{Object, Scalar};
+
 /// A parameter of the environment.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -33,8 +35,13 @@ impl EnvironmentBody {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct SetEnvironment {
     /// Its name; begins with `env.`.
+    #[schema(
+        max_length = 255,
+        pattern = r"^env\.([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
+    )]
     pub(crate) override_key: String,
     /// Its value: text, a number or a truth value, or `{"variable": {"value": …}}`.
+    #[schema(value_type = Scalar)]
     pub(crate) value: Value,
 }
 
@@ -51,5 +58,6 @@ impl SetEnvironment {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct EnvironmentPackage {
     /// The parameters.
-    pub(crate) environment_parameters: Vec<SetEnvironment>,
+    #[schema(value_type = Vec<SetEnvironment>)]
+    pub(crate) environment_parameters: Vec<Object<SetEnvironment>>,
 }

@@ -6,7 +6,7 @@ use jobwright_core::{Plan, Run};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Data, Reference};
+use super::{Data, Object, Reference, Scalar};
 use crate::version::Version;
 
 /// What a run is asked with; everything may be absent.
@@ -16,7 +16,8 @@ use crate::version::Version;
 pub(crate) struct RunBody {
     /// Values for this run.
     #[serde(default)]
-    pub(crate) run_parameters: Option<RunParameters>,
+    #[schema(value_type = Option<RunParameters>)]
+    pub(crate) run_parameters: Option<Object<RunParameters>>,
 }
 
 /// Values for one run.
@@ -25,7 +26,8 @@ pub(crate) struct RunBody {
 pub(crate) struct RunParameters {
     /// The values.
     #[serde(default)]
-    pub(crate) overrides: Option<Overrides>,
+    #[schema(value_type = Option<Overrides>)]
+    pub(crate) overrides: Option<Object<Overrides>>,
     /// What "now" means for date parameters, in RFC 3339.
     #[serde(default)]
     pub(crate) reference_date: Option<String>,
@@ -37,7 +39,8 @@ pub(crate) struct RunParameters {
 pub(crate) struct Overrides {
     /// One by one.
     #[serde(default)]
-    pub(crate) data: Vec<Override>,
+    #[schema(value_type = Vec<Override>)]
+    pub(crate) data: Vec<Object<Override>>,
 }
 
 /// A value for one parameter.
@@ -45,9 +48,13 @@ pub(crate) struct Overrides {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Override {
     /// The parameter's name, with upper and lower case as declared.
+    #[schema(
+        max_length = 255,
+        pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
+    )]
     pub(crate) key: String,
     /// Its value: a string for every type; numbers and truth values are taken as well.
-    #[schema(value_type = String)]
+    #[schema(value_type = Scalar)]
     pub(crate) value: serde_json::Value,
 }
 

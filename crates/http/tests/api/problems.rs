@@ -99,6 +99,10 @@ async fn wrong_overrides_are_told_with_their_places() {
         let wrapped = json!({ "overrides": { "runParameters": {} } });
         let body = run(wrapped).await;
         assert_eq!(body["errors"][0]["pointer"], "#/overrides");
+        let body = run(json!([{}])).await;
+        assert_eq!(body["detail"], "invalid type: sequence, expected an object at line 1 column 0");
+        let body = run(json!({ "runParameters": [{ "data": [] }] })).await;
+        assert_eq!(body["errors"][0]["pointer"], "#/runParameters");
         let body = run(json!({ "runParameters": { "referenceDate": "tomorrow" } })).await;
         assert_eq!(body["errors"][0]["pointer"], "#/runParameters/referenceDate");
     }
