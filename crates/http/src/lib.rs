@@ -62,6 +62,7 @@ mod deployments;
 mod environment;
 mod groups;
 mod jobs;
+mod logs;
 mod releases;
 mod rules;
 mod run;
@@ -76,6 +77,9 @@ mod edge;
 mod openapi;
 mod router;
 
+pub use logs::LogLine;
+pub use logs::LogSource;
+pub use logs::LogSourceError;
 pub use openapi::openapi;
 pub use options::Options;
 pub use router::router;

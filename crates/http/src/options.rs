@@ -1,13 +1,16 @@
 //! What an embedder may choose.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jobwright_core::Role;
 use jobwright_package::Limits;
 use tokio_util::sync::CancellationToken;
 
+use crate::logs::LogSource;
+
 /// How the API behaves.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
     /// The most bytes of a JSON body. Default 1 MiB.
@@ -29,6 +32,8 @@ pub struct Options {
     pub keep_alive: Duration,
     /// What a request without a token may do. Default nothing: every request needs one.
     pub anonymous: Option<Role>,
+    /// Where the logs of attempts are. Default nowhere: then there are none to read.
+    pub logs: Option<Arc<dyn LogSource>>,
     /// When cancelled, streams and waits end and `/readyz` says so; cancel it before the listener.
     pub drain: CancellationToken,
 }
@@ -45,6 +50,7 @@ impl Default for Options {
             streams: 16,
             keep_alive: Duration::from_secs(15),
             anonymous: None,
+            logs: None,
             drain: CancellationToken::new(),
         }
     }
@@ -79,10 +85,30 @@ impl Options {
         self
     }
 
+    /// Sets where the logs of attempts are.
+    #[must_use]
+    pub fn logs(mut self, source: impl LogSource) -> Self {
+        self.logs = Some(Arc::new(source));
+        self
+    }
+
     /// Sets the token whose cancellation ends streams and waits.
     #[must_use]
     pub fn drain(mut self, token: CancellationToken) -> Self {
         self.drain = token;
         self
+    }
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("body_bytes", &self.body_bytes)
+            .field("upload_bytes", &self.upload_bytes)
+            .field("request_time", &self.request_time)
+            .field("requests_per_minute", &self.requests_per_minute)
+            .field("anonymous", &self.anonymous)
+            .field("logs", &self.logs.is_some())
+            .finish_non_exhaustive()
     }
 }

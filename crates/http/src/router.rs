@@ -17,7 +17,7 @@ use crate::options::Options;
 use crate::quota::Quotas;
 use crate::version::Version;
 use crate::{
-    deployments, edge, environment, events, groups, health, jobs, metrics, openapi, releases,
+    deployments, edge, environment, events, groups, health, jobs, logs, metrics, openapi, releases,
     rules, run, runs, tokens,
 };
 
@@ -61,6 +61,7 @@ fn version() -> OpenApiRouter<App> {
         .merge(runs::routes())
         .merge(groups::routes())
         .merge(jobs::routes())
+        .merge(logs::routes())
         .merge(environment::routes())
         .merge(tokens::routes())
 }

@@ -2,7 +2,8 @@
 
 use jobwright_adapters::MockExecutor;
 use jobwright_adapters::mock::Act;
-use jobwright_http::Options;
+use jobwright_core::{AttemptId, Timestamp};
+use jobwright_http::{LogLine, LogSource, LogSourceError, Options};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -84,4 +85,39 @@ async fn everything_is_told_until_the_server_drains() {
     assert!(metrics.contains(line), "{metrics}");
     // A wait ends at once too.
     assert_eq!(server.get("/v4/jobGroups/1/status?wait=60").await.text, "\"InProgress\"");
+}
+
+/// A log of five lines for the first attempt of job 1.
+struct Five;
+
+#[async_trait::async_trait]
+impl LogSource for Five {
+    async fn read(
+        &self,
+        attempt: AttemptId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<LogLine>, LogSourceError> {
+        assert_eq!(attempt.to_string(), "1-1");
+        let line = |seq| LogLine::new(seq, Timestamp::from_millis(0), "out", format!("line {seq}"));
+        Ok((after + 1..=5).map(line).take(limit as usize).collect())
+    }
+}
+
+#[tokio::test]
+async fn a_log_is_read_in_parts_and_followed() {
+    let server = Server::with(MockExecutor::new(), Options::default().logs(Five)).await;
+    server.deploy().await;
+    server.get("/v4/jobs/1/logs").await.expect(404);
+    server.post("/v4/deployments/1/run", &json!({})).await.expect(201);
+    server.ended(1).await;
+    let part = server.get("/v4/jobs/1/logs?after=2&limit=1").await.expect(200).json();
+    let line =
+        json!({ "seq": 3, "at": "1970-01-01T00:00:00.000Z", "stream": "out", "text": "line 3" });
+    assert_eq!(part, json!({ "attempt": 1, "data": [line] }));
+    let missing = server.get("/v3/jobs/1/logs?attempt=2").await.expect(404).json();
+    assert_eq!(missing["detail"], "job 1 has no attempt 2");
+    let followed = events(&server.get("/v4/jobs/1/logs?follow=true&after=3").await.text);
+    let ids: Vec<_> = followed.iter().map(|it| (&*it.0, &*it.1)).collect();
+    assert_eq!(ids, [("log", "4"), ("log", "5"), ("bye", "")]);
 }
