@@ -58,7 +58,7 @@ pub(crate) async fn edge(State(app): State<App>, mut request: Request, next: Nex
     response
 }
 
-/// The answer where no route fits, or none with this method: clients that exist expect 404 for both.
+/// The answer where no route fits, or none with this method: clients expect 404 for both.
 pub(crate) async fn no_route(request: Request) -> Problem {
     let path = request.extensions().get::<OriginalUri>().map_or(request.uri(), |uri| &uri.0).path();
     Problem::new(Sort::NoRoute, format!("Cannot {} {path}", request.method()))

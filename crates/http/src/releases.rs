@@ -1,6 +1,6 @@
 //! Releases: uploaded, looked through beforehand, activated, deleted.
 
-use axum::extract::{OriginalUri, State};
+use axum::extract::{FromRequest, OriginalUri, Request, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -151,10 +151,10 @@ async fn import(
     State(app): State<App>,
     caller: Caller,
     Id(id): Id<DeploymentId>,
-    upload: Upload,
+    request: Request,
 ) -> Result<Response, Problem> {
     let permit = caller.permit::<Deployer>(id).await?;
-    let bundle = unpacked(&app, upload).await?;
+    let bundle = unpacked(&app, request).await?;
     let release = permit.import(id, &bundle).await?;
     let view = caller.view();
     let package = view.package(release.id).await?;
@@ -176,17 +176,19 @@ async fn dry_run(
     State(app): State<App>,
     caller: Caller,
     Id(id): Id<DeploymentId>,
-    upload: Upload,
+    request: Request,
 ) -> Result<Response, Problem> {
     let permit = caller.permit::<Deployer>(id).await?;
-    let bundle = unpacked(&app, upload).await?;
+    let bundle = unpacked(&app, request).await?;
     let preview = permit.dry_run(id, &bundle).await?;
     let body = ImportBody::new(version, &preview.package, &preview.changes, None);
     Ok(axum::Json(body).into_response())
 }
 
-/// Reads a package, away from the threads that answer requests.
-async fn unpacked(app: &App, Upload(bytes): Upload) -> Result<Bundle, Problem> {
+/// Reads a package, away from the threads that answer requests. Nothing of the body is read before
+/// it is known that the caller may upload.
+async fn unpacked(app: &App, request: Request) -> Result<Bundle, Problem> {
+    let Upload(bytes) = Upload::from_request(request, app).await?;
     let limits = app.options().package.clone();
     let read = move || jobwright_package::read_within(&bytes, &limits);
     match tokio::task::spawn_blocking(read).await {
