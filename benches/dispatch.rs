@@ -20,20 +20,20 @@ mod rig;
 mod shapes;
 #[path = "support/table.rs"]
 mod table;
+#[path = "support/work.rs"]
+mod work;
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use anyhow::Result;
-use jobwright::adapters::{LocalProcessExecutor, MockExecutor};
-use jobwright::core::Bundle;
-use jobwright::store::{MemoryStore, SqliteStore};
+use jobwright::adapters::MockExecutor;
 use serde_json::{Value, json};
 
 use options::Options;
-use rig::{Heard, Kept, Rig};
+use rig::Kept;
 use shapes::Shape;
-use table::{Row, Sample};
+use table::Row;
+use work::{Floor, Place, Work};
 
 const WARM_UPS: usize = 2;
 const ROUNDS: usize = 9;
@@ -45,33 +45,6 @@ const DURABLE_RUNS: usize = 5;
 struct Case {
     row: Row,
     work: Work,
-    /// What the subscriber missed in the last round.
-    heard: Heard,
-}
-
-enum Work {
-    /// Nothing but the floor, twice: how far apart two equal measurements are.
-    Floor {
-        tasks: usize,
-    },
-    Memory {
-        bundle: Bundle,
-        executor: MockExecutor,
-        kept: Kept,
-    },
-    Durable {
-        bundle: Bundle,
-        runs: usize,
-    },
-    Processes {
-        bundle: Bundle,
-    },
-}
-
-/// Where files are written, and a number that makes their names differ.
-struct Place {
-    folder: PathBuf,
-    turn: usize,
 }
 
 fn main() -> Result<()> {
@@ -97,7 +70,7 @@ async fn measure_all(options: Options) -> Result<()> {
         cases.rotate_left(first);
         for case in &mut cases {
             place.turn += 1;
-            let sample = case.measure(&place).await?;
+            let sample = case.work.measure(&place).await?;
             if round >= warm_ups {
                 case.row.samples.push(sample);
             }
@@ -128,10 +101,14 @@ fn cases(quick: bool) -> Result<Vec<Case>> {
     let layered = || Shape::layered(100, sized(1_000));
     let durable = Shape::diamonds(sized(1_000).max(10)).bundle(&null)?;
     let processes = Shape::wide(sized(1_000)).bundle(&json!({ "command": [floors::PROGRAM] }))?;
-    let (runs, tasks) = (if quick { 1 } else { DURABLE_RUNS }, sized(100_000));
+    let runs = if quick { 1 } else { DURABLE_RUNS };
+    let floor = |floor| Work::Floor { units: sized(100_000), floor };
+    let (set, few) = (Floor::JoinSet { permits: None }, Floor::JoinSet { permits: Some(1024) });
     let (every, forgetting) = (Kept::Journals, Kept::Verdicts);
     Ok(vec![
-        Case::new("floor: spawn and join", Work::Floor { tasks }),
+        Case::new("floor: spawn and join", floor(Floor::Same)),
+        Case::new("floor: JoinSet", floor(set)),
+        Case::new("floor: JoinSet, 1024 permits", floor(few)),
         Case::new("10k × 10, inline", of_groups(&inline, every)).target(0.8),
         Case::new("10k × 10, task per job", of_groups(&spawned, every)).target(0.35),
         Case::new("10k × 10, inline, ended forgotten", of_groups(&inline, forgetting)),
@@ -142,6 +119,7 @@ fn cases(quick: bool) -> Result<Vec<Case>> {
         Case::new("chain 10k, task per job", in_memory(chain(), &spawned)?),
         Case::new("layered 100 × 1000, inline", in_memory(layered(), &inline)?),
         Case::new("layered 100 × 1000, task per job", in_memory(layered(), &spawned)?),
+        Case::new("floor: append, nobody waits", floor(Floor::Append)).unit("rows"),
         // 50,000 jobs/s where a bare append reaches 370,000 rows/s.
         Case::new("SQLite FULL, 1000 × 10", Work::Durable { bundle: durable, runs })
             .target(0.135)
@@ -155,7 +133,7 @@ fn cases(quick: bool) -> Result<Vec<Case>> {
 impl Case {
     fn new(name: &'static str, work: Work) -> Self {
         let row = Row { name, unit: "tasks", target: None, samples: Vec::new() };
-        Self { row, work, heard: Heard::default() }
+        Self { row, work }
     }
 
     fn target(mut self, ratio: f64) -> Self {
@@ -167,78 +145,6 @@ impl Case {
         self.row.unit = unit;
         self
     }
-
-    async fn measure(&mut self, place: &Place) -> Result<Sample> {
-        match &self.work {
-            Work::Floor { tasks } => {
-                let floor = floors::spawn_and_join(*tasks).await?;
-                let run = floors::spawn_and_join(*tasks).await?;
-                Ok(Sample { jobs: *tasks, prepare: Duration::ZERO, run, units: *tasks, floor })
-            }
-            Work::Memory { bundle, executor, kept } => {
-                let store = match kept {
-                    Kept::Journals => MemoryStore::new(),
-                    Kept::Verdicts => MemoryStore::forgetting_ended(),
-                };
-                let rig = Rig::start(store, executor.clone(), bundle).await?;
-                let floor = floors::spawn_and_join(rig.jobs()).await?;
-                let (sample, heard) = one_run(rig, *kept, floor).await?;
-                self.heard = heard;
-                Ok(sample)
-            }
-            Work::Durable { bundle, runs } => {
-                let (sample, heard) = durable(bundle, *runs, place).await?;
-                self.heard = heard;
-                Ok(sample)
-            }
-            Work::Processes { bundle } => {
-                let cores = std::thread::available_parallelism().map_or(1, usize::from);
-                let root = place.path("attempts");
-                let executor = LocalProcessExecutor::new(root).slots(u32::try_from(2 * cores)?);
-                let rig = Rig::start(MemoryStore::new(), executor, bundle).await?;
-                let floor = floors::processes(rig.jobs(), 2 * cores).await?;
-                let (sample, heard) = one_run(rig, Kept::Journals, floor).await?;
-                self.heard = heard;
-                Ok(sample)
-            }
-        }
-    }
-}
-
-impl Place {
-    /// A path that nothing else has.
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(format!("{name}-{}", self.turn))
-    }
-}
-
-async fn one_run(rig: Rig, kept: Kept, floor: Duration) -> Result<(Sample, Heard)> {
-    let (prepared, prepare) = rig.prepare().await?;
-    let (handle, run) = rig.run(prepared).await?;
-    rig.check(&handle, kept).await?;
-    let jobs = rig.jobs();
-    drop(handle);
-    Ok((Sample { jobs, prepare, run, units: jobs, floor }, rig.end().await?))
-}
-
-/// Several runs on one database, one after another, beside as many rows appended to a bare table
-/// in the same folder as there are jobs.
-async fn durable(bundle: &Bundle, runs: usize, place: &Place) -> Result<(Sample, Heard)> {
-    let (file, bare) = (place.path("engine.db"), place.path("bare.db"));
-    let rig = Rig::start(SqliteStore::open(&file)?, MockExecutor::new(), bundle).await?;
-    let jobs = rig.jobs() * runs;
-    let rows = 2 * jobs;
-    let append = move || floors::append(&bare, rows);
-    let floor = tokio::task::spawn_blocking(append).await??;
-    let (mut prepare, mut run) = (Duration::ZERO, Duration::ZERO);
-    for _ in 0..runs {
-        let (prepared, expanding) = rig.prepare().await?;
-        let (handle, running) = rig.run(prepared).await?;
-        prepare += expanding;
-        run += running;
-        rig.check(&handle, Kept::Journals).await?;
-    }
-    Ok((Sample { jobs, prepare, run, units: rows, floor }, rig.end().await?))
 }
 
 fn report(options: &Options, cases: &[Case], rounds: usize, folder: &Path) {
@@ -248,12 +154,8 @@ fn report(options: &Options, cases: &[Case], rounds: usize, folder: &Path) {
         println!("- {line}");
     }
     println!("- median of {rounds} round(s) in turns, each row beside the floor just before it");
-    for case in cases.iter().filter(|case| case.heard.missed > 0) {
-        let Heard { events, missed } = case.heard;
-        let name = case.row.name;
-        println!(
-            "- {name}: the subscriber got {events} events and was too slow for {missed} turns"
-        );
+    for row in rows.iter().filter(|row| row.missed() > 0) {
+        println!("- {}: the subscriber was too slow for {} turns", row.name, row.missed());
     }
     if options.quick {
         println!("- a smoke run: sizes are a hundredth, and the figures mean nothing");

@@ -29,11 +29,11 @@ pub(crate) struct Rig {
 }
 
 /// What the subscriber got.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Heard {
-    pub(crate) events: u64,
+#[derive(Default)]
+struct Heard {
+    events: u64,
     /// Turns that it was too slow for.
-    pub(crate) missed: u64,
+    missed: u64,
 }
 
 /// What is left to look at after a run.
@@ -104,13 +104,13 @@ impl Rig {
         self.jobs
     }
 
-    /// Ends the engine, and tells what its subscriber got.
-    pub(crate) async fn end(self) -> Result<Heard> {
+    /// Ends the engine, and tells how many turns its subscriber was too slow for.
+    pub(crate) async fn end(self) -> Result<u64> {
         self.engine.shutdown(Duration::ZERO).await?;
         drop(self.engine);
         let heard = self.subscriber.await?;
         ensure!(heard.events > 0, "the subscriber got nothing");
-        Ok(heard)
+        Ok(heard.missed)
     }
 }
 

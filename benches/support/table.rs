@@ -16,6 +16,8 @@ pub(crate) struct Sample {
     pub(crate) units: usize,
     /// How long those took.
     pub(crate) floor: Duration,
+    /// How many turns the subscriber was too slow for.
+    pub(crate) missed: u64,
 }
 
 /// What one row measures, and what it is held to.
@@ -52,6 +54,11 @@ impl Sample {
 }
 
 impl Row {
+    /// The most turns that the subscriber missed in a sample.
+    pub(crate) fn missed(&self) -> u64 {
+        self.samples.iter().map(|sample| sample.missed).max().unwrap_or(0)
+    }
+
     fn spread(&self, value: impl Fn(&Sample) -> f64) -> Spread {
         let mut values: Vec<_> = self.samples.iter().map(value).collect();
         values.sort_by(f64::total_cmp);
