@@ -99,6 +99,18 @@ impl Rig {
         Ok(())
     }
 
+    /// Runs so often, each run checked, and tells how long the runs themselves took.
+    pub(crate) async fn repeat(self: Arc<Self>, times: u64) -> Result<Duration> {
+        let mut total = Duration::ZERO;
+        for _ in 0..times {
+            let (prepared, _) = self.prepare().await?;
+            let (run, taken) = self.run(prepared).await?;
+            self.check(&run, Kept::Verdicts).await?;
+            total += taken;
+        }
+        Ok(total)
+    }
+
     /// How many jobs a run has.
     pub(crate) fn jobs(&self) -> usize {
         self.jobs
