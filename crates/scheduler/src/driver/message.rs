@@ -10,7 +10,6 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use super::Driver;
-use super::shutdown::ShutdownReport;
 use crate::machine::{AttemptKey, Input, Report, WaitReason};
 
 /// Why each job of a live group is where it is; empty if the group is not live here.
@@ -31,7 +30,7 @@ pub(crate) enum Message {
     /// Why are the jobs of a group where they are?
     Ask { group: GroupId, answer: oneshot::Sender<Waiting> },
     /// The engine is to end.
-    Shutdown { drain: std::time::Duration, answer: oneshot::Sender<ShutdownReport> },
+    Shutdown { drain: std::time::Duration },
 }
 
 /// A run with everything that becomes durable with it.
@@ -97,7 +96,7 @@ impl Driver {
                 self.turn.inputs.push(Input::Report { attempt, report });
             }
             Message::Ask { group, answer } => self.turn.questions.push((group, answer)),
-            Message::Shutdown { drain, answer } => self.begin_to_end(drain, answer),
+            Message::Shutdown { drain } => self.begin_to_end(drain),
         }
     }
 

@@ -1,9 +1,11 @@
 //! How an engine begins.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
+use futures_util::FutureExt;
 use jobwright_core::secret::SecretSource;
 use jobwright_core::{Executor, ExecutorName, NameError, NodeId, PoolName, Store, StoreError};
 use thiserror::Error;
@@ -12,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::ids::Ids;
-use super::{Engine, Inner};
+use super::{End, Engine, Inner};
 use crate::clock::Clock;
 use crate::driver::{Driver, Listener, Seat};
 use crate::hub::Hub;
@@ -167,8 +169,8 @@ impl EngineBuilder {
             inline: None,
             ending: Default::default(),
         };
-        let failure = Arc::new(OnceLock::new());
-        let driver = spawn(driver, Arc::clone(&failure));
+        let end = Arc::new(OnceLock::new());
+        let driver = spawn(driver, Arc::clone(&end));
         let engine = Engine(Arc::new(Inner {
             ids: Ids::new(Arc::clone(&store)),
             submitting: tokio::sync::Mutex::new(()),
@@ -181,22 +183,29 @@ impl EngineBuilder {
             hub,
             waiters,
             driver,
-            failure,
-            shutdown: Mutex::new(None),
+            end,
         }));
         engine.resume().await?;
         Ok(engine)
     }
 }
 
-/// Lets the loop run in a task of its own, which the engine ends when it is dropped.
-fn spawn(driver: Driver, failure: Arc<OnceLock<String>>) -> tokio::task::AbortHandle {
+/// Lets the loop run in a task of its own, which the engine ends when it is dropped. How it ended
+/// is known before anybody is told that it did.
+fn spawn(mut driver: Driver, end: Arc<OnceLock<End>>) -> tokio::task::AbortHandle {
     let tracker = TaskTracker::new();
     let running = tracker.spawn(async move {
-        if let Err(error) = driver.run().await {
-            tracing::error!(%error, "the engine ends, since its store broke");
-            let _ = failure.set(error.to_string());
-        }
+        let ran = AssertUnwindSafe(driver.run()).catch_unwind().await;
+        let _ = end.set(match ran {
+            Ok(Ok(report)) => Ok(report),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the engine ends, since its store broke");
+                Err(error.to_string())
+            }
+            // What is durable is right; the next engine goes on from there.
+            Err(_) => Err("its loop panicked, which is a bug; the log has the words".to_owned()),
+        });
+        drop(driver);
     });
     running.abort_handle()
 }
