@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use crate::clock::Clock;
-use crate::driver::{Message, ShutdownReport, Waiters};
+use crate::driver::{Message, ShutdownReport};
 use crate::hub::{Hub, Subscription};
 
 pub use builder::{EngineBuilder, StartError};
@@ -58,7 +58,6 @@ struct Inner {
     prepared: DashMap<Digest, Arc<Prepared>>,
     sender: mpsc::Sender<Message>,
     hub: Hub,
-    waiters: Arc<Waiters>,
     driver: AbortHandle,
     /// How the loop ended, once it has.
     end: Arc<OnceLock<End>>,

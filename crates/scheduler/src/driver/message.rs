@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jobwright_core::{
     Artifacts, CancelReason, Change, DeploymentId, Epoch, GroupId, JobIndex, Lease, Plan, Record,
-    RunId,
+    RunId, Verdict,
 };
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -23,7 +23,10 @@ pub(crate) enum Message {
     Load { group: GroupId, records: Vec<Record>, artifacts: Artifacts },
     /// Groups that were loaded are driven from now on.
     Adopt { leases: Vec<Lease> },
-    /// A group is to be cancelled; answered when that is durable.
+    /// Somebody waits for the end of a group. Dropped at once if the loop does not drive it.
+    Wait { group: GroupId, waiter: oneshot::Sender<Verdict> },
+    /// A group is to be cancelled; answered when that is durable, and dropped at once if the loop
+    /// does not drive the group.
     Cancel { group: GroupId, reason: CancelReason, answer: oneshot::Sender<()> },
     /// An executor says something about an attempt.
     Report { attempt: AttemptKey, report: Report },
@@ -84,9 +87,12 @@ impl Driver {
                 });
                 self.turn.inputs.extend(adoptions);
             }
+            Message::Wait { group, waiter } => self.wait(group, waiter),
             Message::Cancel { group, reason, answer } => {
-                self.turn.inputs.push(Input::Cancel { group, reason });
-                self.turn.answers.push(answer);
+                if self.machine.drives(group) {
+                    self.turn.inputs.push(Input::Cancel { group, reason });
+                    self.turn.answers.push(answer);
+                }
             }
             Message::Report { attempt, report } => {
                 if let Report::Ended(_) = report {
@@ -98,6 +104,19 @@ impl Driver {
             Message::Ask { group, answer } => self.turn.questions.push((group, answer)),
             Message::Shutdown { drain } => self.begin_to_end(drain),
         }
+    }
+
+    fn wait(&mut self, group: GroupId, waiter: oneshot::Sender<Verdict>) {
+        if !self.machine.drives(group) {
+            return;
+        }
+        let mut waiters = self.waiters.entry(group).or_default();
+        // Those who gave up are looked for when the list has doubled: a look per doubling keeps
+        // the list short and the work small.
+        if waiters.len().is_power_of_two() {
+            waiters.retain(|waiter| !waiter.is_closed());
+        }
+        waiters.push(waiter);
     }
 
     fn load(&mut self, group: GroupId, records: &[Record], artifacts: Artifacts) {

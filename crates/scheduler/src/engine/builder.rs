@@ -148,7 +148,7 @@ impl EngineBuilder {
         #[expect(clippy::disallowed_methods, reason = "the engine's door: one id per life")]
         let node = NodeId(Uuid::now_v7());
         let (sender, inbox) = mpsc::channel(INBOX);
-        let (clock, hub, waiters) = (Clock::start(), Hub::new(), Arc::new(DashMap::new()));
+        let (clock, hub) = (Clock::start(), Hub::new());
         let listener = Arc::new(Listener::new(sender.clone(), hub.clone(), clock));
         let executors = seats.keys().cloned().collect();
         let driver = Driver {
@@ -159,7 +159,7 @@ impl EngineBuilder {
             seats,
             secrets: self.secrets,
             hub: hub.clone(),
-            waiters: Arc::clone(&waiters),
+            waiters: Default::default(),
             listener,
             inbox,
             tracker: TaskTracker::new(),
@@ -181,7 +181,6 @@ impl EngineBuilder {
             prepared: DashMap::new(),
             sender,
             hub,
-            waiters,
             driver,
             end,
         }));
