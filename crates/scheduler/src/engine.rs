@@ -6,20 +6,21 @@ mod cancel;
 mod catalog;
 mod deployments;
 mod environment;
+mod gates;
 mod group;
 mod ids;
 mod prepare;
 mod releases;
 mod resume;
 mod run;
+mod shelf;
 mod wait;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use dashmap::DashMap;
-use jobwright_core::{Digest, Durability, ExecutorName, GroupId, NodeId, Store};
+use jobwright_core::{Durability, ExecutorName, GroupId, NodeId, Store};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -38,8 +39,11 @@ pub use releases::{ImportError, ImportPreview, ReleaseError};
 pub use run::{PreparedRun, RunError, RunHandle, RunRequest};
 pub use wait::{RunOutcome, WaitError};
 
+pub(crate) use gates::Accepting;
+use gates::Gates;
 use ids::Ids;
 use prepare::Prepared;
+use shelf::Shelf;
 
 /// A running engine. Cheap to clone; when the last clone is dropped without
 /// [`Engine::shutdown`], the engine ends as after a crash: what is unfinished is taken up at the
@@ -55,7 +59,8 @@ struct Inner {
     /// Held from taking a run's id to submitting it.
     submitting: tokio::sync::Mutex<()>,
     executors: BTreeSet<ExecutorName>,
-    prepared: DashMap<Digest, Arc<Prepared>>,
+    gates: Gates,
+    prepared: Shelf<Prepared>,
     sender: mpsc::Sender<Message>,
     hub: Hub,
     driver: AbortHandle,

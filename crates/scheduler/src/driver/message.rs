@@ -10,6 +10,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use super::Driver;
+use crate::engine::Accepting;
 use crate::machine::{AttemptKey, Input, Report, WaitReason};
 
 /// Why each job of a live group is where it is; empty if the group is not live here.
@@ -44,6 +45,9 @@ pub(crate) struct Submission {
     pub(crate) changes: Vec<Change>,
     pub(crate) artifacts: Artifacts,
     pub(crate) answer: oneshot::Sender<Result<(), SubmitError>>,
+    /// Kept until the submission is answered.
+    #[expect(dead_code, reason = "what counts is that it is held")]
+    pub(crate) accepting: Accepting,
 }
 
 impl Submission {

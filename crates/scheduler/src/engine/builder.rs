@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 
-use dashmap::DashMap;
 use futures_util::FutureExt;
 use jobwright_core::secret::SecretSource;
 use jobwright_core::{Executor, ExecutorName, NameError, NodeId, PoolName, Store, StoreError};
@@ -13,7 +12,9 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use super::gates::Gates;
 use super::ids::Ids;
+use super::shelf::Shelf;
 use super::{End, Engine, Inner};
 use crate::clock::Clock;
 use crate::driver::{Driver, Listener, Seat};
@@ -178,7 +179,8 @@ impl EngineBuilder {
             node,
             clock,
             executors,
-            prepared: DashMap::new(),
+            gates: Gates::default(),
+            prepared: Shelf::new(),
             sender,
             hub,
             driver,
