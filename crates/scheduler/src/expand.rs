@@ -42,6 +42,12 @@ pub enum ExpandError {
         /// The outputs that there are.
         others: Vec<OutputName>,
     },
+    /// The selection names nothing.
+    #[error("the release is asked for no output{}", listed(.others))]
+    NothingSelected {
+        /// The outputs that there are.
+        others: Vec<OutputName>,
+    },
     /// No primary flow has an output of the name.
     #[error("the release has no output `{name}` in its primary flow{}", listed(.others))]
     UnknownOutput {
@@ -159,11 +165,12 @@ fn selected(
         }
     };
     if chosen.is_empty() {
-        let trigger = match selection {
-            Selection::Trigger(trigger) => *trigger,
-            Selection::Outputs(_) => OutputTrigger::Manual,
-        };
-        return Err(ExpandError::NoOutput { trigger, others: others() });
+        return Err(match selection {
+            Selection::Trigger(trigger) => {
+                ExpandError::NoOutput { trigger: *trigger, others: others() }
+            }
+            Selection::Outputs(_) => ExpandError::NothingSelected { others: others() },
+        });
     }
     let with_steps = chosen.into_iter().map(|(flow, output)| {
         let steps = output.steps.iter().filter_map(|step| template.number(flow, step));

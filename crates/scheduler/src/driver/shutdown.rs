@@ -108,7 +108,7 @@ impl Driver {
 }
 
 /// However the loop ends, nothing of it goes on: what still runs is dropped, and those who wait
-/// are told that nobody will answer.
+/// or listen are told that nothing more comes.
 impl Drop for Driver {
     fn drop(&mut self) {
         // First closed, then told: whoever begins to wait in between sees that it is closed.
@@ -118,5 +118,6 @@ impl Drop for Driver {
         }
         self.tracker.close();
         self.waiters.clear();
+        self.hub.close();
     }
 }

@@ -50,6 +50,9 @@ pub enum StartError {
     /// Two executors have the same name.
     #[error("executor `{0}` is given twice")]
     Twice(ExecutorName),
+    /// A limit is given for an executor that the engine does not have.
+    #[error("executor `{0}` is given a limit, and the engine has no such executor")]
+    NoExecutor(ExecutorName),
     /// The store failed.
     #[error("unfinished job groups cannot be taken up")]
     Store(#[from] StoreError),
@@ -126,12 +129,16 @@ impl EngineBuilder {
     /// store. Not cancel safe.
     ///
     /// # Errors
-    /// Refuses wrong names and a missing store; fails when the store does.
+    /// Refuses wrong names, a limit without its executor, and a missing store; fails when the
+    /// store does.
     pub async fn start(self) -> Result<Engine, StartError> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
         let store = self.store.ok_or(StartError::NoStore)?;
+        if let Some(name) = self.limits.keys().find(|name| !self.executors.contains_key(*name)) {
+            return Err(StartError::NoExecutor(name.clone()));
+        }
         let seats: BTreeMap<_, _> = self
             .executors
             .into_iter()
