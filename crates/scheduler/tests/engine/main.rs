@@ -1,0 +1,13 @@
+//! The engine as its users see it, over the memory store and scripted executors, in paused time.
+
+mod deployments;
+mod driving;
+mod listening;
+mod moody;
+mod releases;
+mod restart;
+mod runs;
+mod secrets;
+mod shutdown;
+mod stage;
+mod trouble;
