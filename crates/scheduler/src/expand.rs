@@ -292,7 +292,7 @@ mod tests {
 
     use super::*;
 
-    fn step(name: &str, needs: &[&str], payload: Value) -> Value {
+    fn step(name: &str, needs: &[&str], payload: &Value) -> Value {
         let needs: Vec<_> = needs
             .iter()
             .map(|need| match need.split_once('/') {
@@ -307,7 +307,7 @@ mod tests {
     /// `main` has two outputs that share `a`, one that stands alone, one that needs steps of
     /// `lib`, one declared before what it needs, and two for schedules; `more` is primary too.
     fn template() -> Template {
-        let none = || Value::Null;
+        let none = Value::Null;
         let main = json!({
             "name": "main",
             "on_failure": "fail_fast",
@@ -317,15 +317,15 @@ mod tests {
                 { "name": "login", "type": "secret", "default": "db-login" },
             ],
             "steps": [
-                step("a", &[], json!({ "n": 1 })),
-                step("b", &["a"], json!({
+                step("a", &[], &json!({ "n": 1 })),
+                step("b", &["a"], &json!({
                     "text": "in $region for $$5", "whole": ["$count"], "host": "${env.host}",
                 })),
-                step("c", &["a"], json!({ "login": "$login", "as": "x" })),
-                step("late", &["early"], none()),
-                step("early", &[], none()),
-                step("x", &[], none()),
-                step("y", &["lib/clean"], none()),
+                step("c", &["a"], &json!({ "login": "$login", "as": "x" })),
+                step("late", &["early"], &none),
+                step("early", &[], &none),
+                step("x", &[], &none),
+                step("y", &["lib/clean"], &none),
             ],
             "outputs": [
                 { "name": "left", "steps": ["b"] },
@@ -341,15 +341,15 @@ mod tests {
             "name": "lib",
             "parameters": [{ "name": "region", "type": "string", "default": "lib's own" }],
             "steps": [
-                step("read", &[], json!("$region")),
-                step("clean", &["read"], none()),
-                step("unused", &["clean"], none()),
+                step("read", &[], &json!("$region")),
+                step("clean", &["read"], &none),
+                step("unused", &["clean"], &none),
             ],
             "outputs": [{ "name": "hidden", "steps": ["unused"] }],
         });
         let more = json!({
             "name": "more",
-            "steps": [step("m", &["lib/read"], none())],
+            "steps": [step("m", &["lib/read"], &none)],
             "outputs": [{ "name": "extra", "steps": ["m"] }],
         });
         let package: Package = serde_json::from_value(json!({

@@ -26,7 +26,7 @@ fn layered() -> Bundle {
         |name: &str, default: &str| json!({ "name": name, "type": "string", "default": default });
     let mut locked = text("site", "hq");
     locked["locked"] = json!(true);
-    bundle(json!([
+    bundle(&json!([
         { "name": "main",
           "parameters": [text("region", "all"), text("kept", "as it is"), locked],
           "steps": [with("a", json!(["$region", "$kept", "$site", "${env.host}"])), far],

@@ -243,18 +243,18 @@ async fn jobs_get_what_the_jobs_they_need_left() {
     assert_eq!(*rows.result.clone().unwrap(), json!({ "rows": 3 }));
 }
 
+/// Does what the step's name says, and else waits to be stopped for ever.
+async fn stall(attempt: Attempt) -> Result<Success, Failure> {
+    match attempt.job().step.as_str() {
+        "named" => attempt.started(Handle::new("pid 7")).await,
+        "flaky" => return Err(Failure::retryable("busy", "later")),
+        _ => {}
+    }
+    std::future::pending().await
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_open_job_says_why_it_waits() {
-    let executor = || {
-        FnExecutor::new(|attempt: Attempt| async move {
-            match attempt.job().step.as_str() {
-                "named" => attempt.started(Handle::new("pid 7")).await,
-                "flaky" => return Err(Failure::retryable("busy", "later")),
-                _ => {}
-            }
-            std::future::pending().await
-        })
-    };
     let on = |mut step: Value| {
         step["executor"] = json!("small");
         step["policy"]["priority"] = json!(1);
@@ -277,8 +277,9 @@ async fn every_open_job_says_why_it_waits() {
     let all = ["after", "behind", "pooled", "small", "full", "also", "late"];
     whole.package.flows[0].outputs[0].steps =
         all.iter().map(|name| jobwright_core::StepName::new(name).unwrap()).collect();
-    let builder = Engine::builder().store(MemoryStore::new()).executor("mock", executor());
-    let builder = builder.executor("small", executor()).executor_limit("small", 1);
+    let builder =
+        Engine::builder().store(MemoryStore::new()).executor("mock", FnExecutor::new(stall));
+    let builder = builder.executor("small", FnExecutor::new(stall)).executor_limit("small", 1);
     let (engine, deployment) = start(builder, &whole).await;
     let limit = DeploymentChange { limit: Some(Some(4)), ..Default::default() };
     engine.change_deployment(deployment, limit).await.unwrap();

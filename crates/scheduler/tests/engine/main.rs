@@ -1,4 +1,5 @@
 //! The engine as its users see it, over the memory store and scripted executors, in paused time.
+#![expect(clippy::unwrap_used, reason = "what the tests share is part of the tests")]
 
 mod deployments;
 mod driving;

@@ -20,7 +20,7 @@ use crate::stage::{bundle, chain, engine, first, import, over, secs, single, sta
 fn with_payload(payload: &Value) -> Bundle {
     let mut a = step("a", &[], Value::Null);
     a["payload"] = payload.clone();
-    bundle(json!([{ "name": "main", "steps": [a], "outputs": [{ "name": "a", "steps": ["a"] }] }]))
+    bundle(&json!([{ "name": "main", "steps": [a], "outputs": [{ "name": "a", "steps": ["a"] }] }]))
 }
 
 async fn runs_release(engine: &Engine, deployment: jobwright_core::DeploymentId) -> i64 {
@@ -209,7 +209,7 @@ async fn artifacts_come_with_their_contents_or_not_at_all() {
 async fn what_cannot_be_imported_leaves_everything_as_it_was() {
     let engine = Engine::builder().store(MemoryStore::new()).start().await.unwrap();
     let deployment = engine.create_deployment("sales").await.unwrap().id;
-    let cycle = bundle(json!([{ "name": "main", "outputs": [{ "name": "a", "steps": ["a"] }],
+    let cycle = bundle(&json!([{ "name": "main", "outputs": [{ "name": "a", "steps": ["a"] }],
         "steps": [step("a", &["b"], Value::Null), step("b", &["a"], Value::Null)] }]));
     let error = engine.import(deployment, &cycle, Default::default()).await.unwrap_err();
     assert!(matches!(error, ImportError::Package(_)), "{error}");

@@ -19,7 +19,7 @@ const CONTENT: &str = "hunter2-is-the-content";
 fn with_secret() -> Bundle {
     let mut a = step("a", &[], json!({ "retry": { "max_attempts": 2 } }));
     a["payload"] = json!({ "login": "$login", "literal": { "$secret": "other" } });
-    bundle(json!([{ "name": "main", "steps": [a],
+    bundle(&json!([{ "name": "main", "steps": [a],
         "parameters": [{ "name": "login", "type": "secret", "default": "db-login" }],
         "outputs": [{ "name": "a", "steps": ["a"] }] }]))
 }

@@ -27,11 +27,11 @@ pub(crate) fn step(name: &str, needs: &[&str], policy: Value) -> Value {
 pub(crate) fn package(steps: &[Value], outputs: &[&str]) -> Bundle {
     let outputs: Vec<_> =
         outputs.iter().map(|name| json!({ "name": name, "steps": [name] })).collect();
-    bundle(json!([{ "name": "main", "steps": steps, "outputs": outputs }]))
+    bundle(&json!([{ "name": "main", "steps": steps, "outputs": outputs }]))
 }
 
 /// A package of these flows, of which the first is the primary one.
-pub(crate) fn bundle(flows: Value) -> Bundle {
+pub(crate) fn bundle(flows: &Value) -> Bundle {
     let primary = flows[0]["name"].clone();
     let package = json!({ "name": "sales", "primary": [primary], "flows": flows });
     Bundle::from(serde_json::from_value::<Package>(package).unwrap())
