@@ -56,8 +56,9 @@ async fn engine(bundle: &Bundle, mock: MockExecutor) -> Duration {
 fn main() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let bundle = many(10_000);
-    let jobs = 100_000;
+    let g: usize = std::env::var("G").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
+    let bundle = many(g);
+    let jobs = g * 10;
     let mode = std::env::var("MODE").unwrap_or_default();
     if !mode.is_empty() {
         let bundle = bundle.clone();
@@ -73,7 +74,8 @@ fn main() {
                 let engine = builder.start().await.unwrap();
                 let deployment = engine.create_deployment("many").await.unwrap().id;
                 engine.import(deployment, &bundle, Default::default()).await.unwrap();
-                for _ in 0..30 {
+                let n: usize = std::env::var("N").ok().and_then(|n| n.parse().ok()).unwrap_or(30);
+                for _ in 0..n {
                     let prepared = engine.run(deployment).prepare().await.unwrap();
                     let c = cpu();
                     let start = Instant::now();

@@ -37,19 +37,21 @@ fn main() {
     let executor = ExecutorName::new("mock").unwrap();
     let jobs: Vec<_> = (0..10u32)
         .map(|at| PlannedJob {
-            step: StepName::new(&at.to_string()).unwrap(),
-            flow: FlowName::new("f").unwrap(),
-            kind: JobKind::Wrangle,
-            executor: executor.clone(),
+            shared: Arc::new(jobwright::core::PlannedStep {
+                step: StepName::new(&at.to_string()).unwrap(),
+                flow: FlowName::new("f").unwrap(),
+                kind: JobKind::Wrangle,
+                executor: executor.clone(),
+                policy: Default::default(),
+                optional: false,
+            }),
             payload: Default::default(),
-            policy: Default::default(),
-            optional: false,
             needs: match at {
-                0 => vec![],
+                0 => Box::default(),
                 9 => (1..9)
                     .map(|job| PlannedNeed { job: JobIndex(job), when: Trigger::Succeeded })
                     .collect(),
-                _ => vec![PlannedNeed { job: JobIndex(0), when: Trigger::Succeeded }],
+                _ => Box::new([PlannedNeed { job: JobIndex(0), when: Trigger::Succeeded }]),
             },
         })
         .collect();

@@ -53,6 +53,9 @@
 //! | [`store`] | memory and SQLite stores, and their conformance suite |
 //! | [`machine`] | the pure machine, for those who want to drive it themselves |
 
+#[cfg(doctest)]
+mod readme;
+
 pub use jobwright_adapters as adapters;
 pub use jobwright_core as core;
 pub use jobwright_package as package;

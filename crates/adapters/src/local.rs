@@ -183,8 +183,8 @@ impl LocalProcessExecutor {
         let end = attend(process, &mut capture, attempt, DRAIN).await;
         let end = end.map_err(|error| start::io_failure("the process cannot be reaped", &error))?;
         let (tail, masker) = capture.end(end);
-        let conclusion =
-            Conclusion { command: &command, folder: &folder, end, tail: &tail, masker: &masker };
+        let (command, tail, masker) = (&*command, &*tail, &masker);
+        let conclusion = Conclusion { attempt, command, folder: &folder, end, tail, masker };
         let outcome = conclusion.outcome();
         let outcome =
             outcome.unwrap_or_else(|| Err(Failure::lost("nobody saw how the process ended")));

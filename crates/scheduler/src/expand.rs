@@ -227,12 +227,12 @@ pub(crate) fn jobs(
         part.steps.iter().enumerate().map(|(at, step)| (*step, at)).collect();
     let mut jobs = Vec::with_capacity(part.steps.len());
     for number in &part.steps {
-        let (step, declared) = (&template.steps[*number], template.declared(*number));
+        let step = &template.steps[*number];
         let flow = &template.package.flows[step.flow].name;
         let payload = if step.has_references {
             let filled = reference::fill(&step.payload, |name| parameters.value(flow, name));
             Arc::new(filled.map_err(|source| {
-                let (flow, step) = (flow.clone(), declared.name.clone());
+                let (flow, step) = (flow.clone(), step.shared.step.clone());
                 ExpandError::References { flow, step, source }
             })?)
         } else {
@@ -241,16 +241,7 @@ pub(crate) fn jobs(
         let needs = step.needs.iter().filter_map(|(need, when)| {
             Some(PlannedNeed { job: JobIndex::from(*places.get(need)?), when: *when })
         });
-        jobs.push(PlannedJob {
-            step: declared.name.clone(),
-            flow: flow.clone(),
-            kind: declared.kind,
-            executor: step.executor.clone(),
-            payload,
-            policy: Arc::clone(&step.policy),
-            optional: declared.optional,
-            needs: needs.collect(),
-        });
+        jobs.push(PlannedJob { shared: Arc::clone(&step.shared), payload, needs: needs.collect() });
     }
     Ok(jobs)
 }

@@ -204,7 +204,7 @@ impl Scheduler {
         } else {
             it.entry = (out.turn, out.journal.len());
             let (id, epoch) = (it.group.id, it.group.epoch);
-            let events = vec![event];
+            let events = out.events(event);
             out.journal.push(GroupEvents { group: id, epoch, first, events, summary });
         }
         if let Some(job) = job {

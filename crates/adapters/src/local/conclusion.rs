@@ -1,6 +1,6 @@
 //! What the end of a process means for its attempt.
 
-use jobwright_core::{Failure, Success};
+use jobwright_core::{Attempt, Failure, StopReason, Success, Timeout, spelled};
 use serde_json::json;
 
 use super::folder::{Folder, LOG, OUTPUT};
@@ -12,6 +12,7 @@ const MOST_OUTPUT: u64 = 1024 * 1024;
 
 /// Everything that is known when a process has ended.
 pub(super) struct Conclusion<'a> {
+    pub(super) attempt: &'a Attempt,
     /// The command's first word.
     pub(super) command: &'a str,
     pub(super) folder: &'a Folder,
@@ -61,8 +62,21 @@ impl Conclusion<'_> {
     fn stopped(&self) -> Failure {
         let how =
             if self.end.killed { "was killed, since it did not stop in time" } else { "stopped" };
-        let message = format!("`{}` was asked to stop and {how}", self.command);
+        let message = format!("`{}` was asked to stop{} and {how}", self.command, self.why());
         Failure::cancelled(message).details(self.details())
+    }
+
+    /// Says which time ran out, if one did, as an aside.
+    fn why(&self) -> String {
+        let timeouts = &self.attempt.job().policy.timeouts;
+        let (what, after) = match self.attempt.cancellation().requested().map(|stop| &stop.reason) {
+            Some(StopReason::TimedOut(Timeout::Attempt)) => ("attempt", Some(timeouts.attempt)),
+            Some(StopReason::TimedOut(Timeout::Total)) => ("total", Some(timeouts.total)),
+            Some(StopReason::TimedOut(Timeout::Heartbeat)) => ("heartbeat", timeouts.heartbeat),
+            Some(StopReason::Cancelled { .. } | StopReason::Shutdown) | None => ("", None),
+        };
+        let aside = |after| format!(", since its {what} timeout of {} was over,", spelled(after));
+        after.map(aside).unwrap_or_default()
     }
 
     fn details(&self) -> serde_json::Value {

@@ -56,7 +56,8 @@ impl LocalProcessExecutor {
         let masker = Masker::new(attempt.secrets()).map_err(io::Error::other)?;
         let command = attempt.payload()["command"][0].as_str().unwrap_or("the program");
         let tail = if told.is_some() { tail(&folder)? } else { String::new() };
-        let conclusion = Conclusion { command, folder: &folder, end, tail: &tail, masker: &masker };
+        let (tail, masker) = (&*tail, &masker);
+        let conclusion = Conclusion { attempt, command, folder: &folder, end, tail, masker };
         if let Some(outcome) = conclusion.outcome() {
             return Ok(Some(outcome));
         }

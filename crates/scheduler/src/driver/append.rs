@@ -26,8 +26,8 @@ impl Driver {
             match self.store.commit(Arc::clone(&commit)).await {
                 Ok(()) => break,
                 Err(CommitError::Refused(refusals)) => {
-                    self.take_out(&refusals);
-                    commit = self.commit(now);
+                    let groups = self.take_out(&refusals);
+                    commit = self.without(&commit, &groups);
                 }
                 Err(error) if may_pass(&error) => {
                     tracing::error!(%error, "the store cannot write; nothing goes on until it can");
@@ -41,6 +41,17 @@ impl Driver {
         Ok(())
     }
 
+    /// The commit without what was taken out.
+    fn without(&self, commit: &Commit, groups: &BTreeSet<GroupId>) -> Arc<Commit> {
+        let journal = commit.journal.iter().filter(|append| !groups.contains(&append.record.group));
+        let changes = self.turn.submissions.values().flat_map(|it| it.changes.iter().cloned());
+        Arc::new(Commit {
+            journal: journal.cloned().collect(),
+            catalog: changes.collect(),
+            contents: Vec::new(),
+        })
+    }
+
     fn commit(&mut self, now: Timestamp) -> Arc<Commit> {
         let journal = self.turn.out.journal.iter_mut().map(|entry| Append {
             owner: self.node,
@@ -49,9 +60,9 @@ impl Driver {
                 first: entry.first,
                 epoch: entry.epoch,
                 at: now,
-                events: entry.events.as_slice().into(),
+                events: entry.events.drain(..).collect(),
             },
-            summary: entry.summary.clone(),
+            summary: entry.summary.take(),
         });
         let journal = journal.collect();
         let changes = self.turn.submissions.values().flat_map(|it| it.changes.iter().cloned());
@@ -70,8 +81,9 @@ impl Driver {
     }
 
     /// Takes what the store refused out of the turn: groups that others drive, runs whose
-    /// documents cannot be written. The machine forgets those groups at the next turn's beginning.
-    fn take_out(&mut self, refusals: &[Refusal]) {
+    /// documents cannot be written. Returns their groups, which the machine forgets at the beginning
+    /// of the next turn.
+    fn take_out(&mut self, refusals: &[Refusal]) -> BTreeSet<GroupId> {
         let mut groups = BTreeSet::new();
         for refusal in refusals {
             match refusal {
@@ -95,12 +107,12 @@ impl Driver {
                 }
             }
         }
-        self.turn.out.journal.retain(|entry| !groups.contains(&entry.group));
         self.turn
             .out
             .effects
             .retain(|effect| !effect.group().is_some_and(|it| groups.contains(&it)));
-        self.turn.reports.extend(groups.into_iter().map(|group| Input::Forget { group }));
+        self.turn.reports.extend(groups.iter().map(|group| Input::Forget { group: *group }));
+        groups
     }
 
     fn refuse(&mut self, run: i64, error: SubmitError) -> Vec<GroupId> {

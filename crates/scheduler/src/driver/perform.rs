@@ -32,6 +32,7 @@ impl Driver {
             let _ = submission.answer.send(Ok(()));
         }
         let mut effects = std::mem::take(&mut self.turn.out.effects);
+        let mut any_ended = false;
         for effect in effects.drain(..) {
             match effect {
                 Effect::Dispatch(order) => self.dispatch(order),
@@ -48,6 +49,7 @@ impl Driver {
                     }
                 }
                 Effect::Announce { group, verdict } => {
+                    any_ended = true;
                     if !self.waiters.is_empty()
                         && let Some((_, waiters)) = self.waiters.remove(&group)
                     {
@@ -60,7 +62,7 @@ impl Driver {
             }
         }
         self.turn.out.effects = effects;
-        if !self.artifacts.is_empty() {
+        if any_ended && !self.artifacts.is_empty() {
             self.artifacts
                 .retain(|(deployment, run), _| self.machine.drives_run(*deployment, *run));
         }

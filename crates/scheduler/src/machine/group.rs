@@ -177,20 +177,23 @@ impl Group {
     /// How the needed jobs ended and what they left, in the order of the needs.
     pub(super) fn inputs(&self, job: JobIndex) -> Vec<JobInput> {
         let needs = &self.planned(job).needs;
-        let inputs = needs.iter().filter_map(|need| match &self.job(need.job).state {
-            JobState::Done { verdict, result } => Some(JobInput {
-                step: self.planned(need.job).step.clone(),
-                verdict: *verdict,
-                result: result.result().cloned(),
-            }),
-            JobState::Waiting { .. }
-            | JobState::Ready { .. }
-            | JobState::Requested(_)
-            | JobState::Running(_)
-            | JobState::Stopping(_)
-            | JobState::BackingOff { .. } => None,
-        });
-        inputs.collect()
+        let mut inputs = Vec::with_capacity(needs.len());
+        for need in needs {
+            match &self.job(need.job).state {
+                JobState::Done { verdict, result } => inputs.push(JobInput {
+                    step: self.planned(need.job).step.clone(),
+                    verdict: *verdict,
+                    result: result.result().cloned(),
+                }),
+                JobState::Waiting { .. }
+                | JobState::Ready { .. }
+                | JobState::Requested(_)
+                | JobState::Running(_)
+                | JobState::Stopping(_)
+                | JobState::BackingOff { .. } => {}
+            }
+        }
+        inputs
     }
 
     /// How the group ends when its last job has.

@@ -154,16 +154,35 @@ pub struct StepResult {
     pub more: bool,
     pub(super) requested: u32,
     pub(super) turn: u64,
+    /// Empty vectors of events, kept for their room.
+    spare: Vec<Vec<Event>>,
 }
 
 impl StepResult {
     /// Begins the next turn, keeping the room of this one.
     pub fn clear(&mut self) {
-        self.journal.clear();
+        for mut entry in self.journal.drain(..) {
+            if self.spare.len() < SPARE {
+                entry.events.clear();
+                self.spare.push(entry.events);
+            }
+        }
         self.effects.clear();
         self.more = false;
         self.requested = 0;
         self.turn += 1;
+    }
+}
+
+/// How many empty vectors are kept: some more than groups are touched in a busy turn.
+const SPARE: usize = 2048;
+
+impl StepResult {
+    /// A vector with its first event.
+    pub(super) fn events(&mut self, first: Event) -> Vec<Event> {
+        let mut events = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(8));
+        events.push(first);
+        events
     }
 }
 

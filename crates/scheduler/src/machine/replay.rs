@@ -175,6 +175,8 @@ impl Scheduler {
     }
 
     /// The state of a group, to be compared with that of another machine.
+    // Hidden also since rustdoc 1.95 panics over the opaque type when the facade re-exports it.
+    #[doc(hidden)]
     #[must_use]
     pub fn state_of(&self, group: GroupId) -> Option<impl PartialEq + std::fmt::Debug + use<'_>> {
         Some(self.group(*self.by_id.get(&group)?))

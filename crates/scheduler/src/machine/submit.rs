@@ -50,7 +50,7 @@ impl Scheduler {
         let group = Group::accepted(id, epoch, Arc::clone(&plan), now);
         let summary = Some(group.summary());
         let entry = (out.turn, out.journal.len());
-        let events = vec![Event::Accepted { plan }];
+        let events = out.events(Event::Accepted { plan });
         let first = jobwright_core::Seq(1);
         out.journal.push(GroupEvents { group: id, epoch, first, events, summary });
         let slot = self.insert(group, entry);
