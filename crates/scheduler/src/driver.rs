@@ -94,7 +94,7 @@ pub(crate) struct Held {
 
 impl Driver {
     /// Drives until the engine is shut down or the store breaks.
-    pub(crate) async fn run(mut self) -> Result<ShutdownReport, StoreError> {
+    pub(crate) async fn run(&mut self) -> Result<ShutdownReport, StoreError> {
         let mut turns = 0;
         while self.collect(&mut turns).await {
             let now = self.clock.now();
@@ -108,7 +108,7 @@ impl Driver {
             self.append(now).await?;
             self.perform();
         }
-        self.finish().await
+        Ok(self.finish().await)
     }
 
     /// Waits until there is something to do, and makes it the turn's inputs; false when the

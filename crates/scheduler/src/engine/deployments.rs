@@ -4,15 +4,15 @@ use jobwright_core::parameter::Values;
 use jobwright_core::rule::{ObjectRule, ValueRule};
 use jobwright_core::{
     Change, Deployment, DeploymentId, DeploymentName, Document, Kind, NameError, Query, Release,
-    ReleaseId, RunPolicy, StoreError,
+    RunPolicy, StoreError,
 };
 use thiserror::Error;
 
 use super::Engine;
 use super::catalog::WriteError;
 
-/// How often a change is tried again when somebody else changes the same deployment.
-const TRIES: u32 = 16;
+/// How often a change is tried when other engines change the same documents.
+pub(super) const TRIES: u32 = 16;
 
 /// Why a deployment cannot be made, changed or deleted. Nothing was done.
 #[derive(Debug, Error)]
@@ -163,11 +163,12 @@ impl Engine {
     }
 
     /// Changes a deployment as it is now; where somebody else changes it meanwhile, as it is then.
-    pub(super) async fn update_deployment(
+    async fn update_deployment(
         &self,
         id: DeploymentId,
         update: impl Fn(&mut Deployment),
     ) -> Result<Deployment, DeploymentError> {
+        let _alone = self.0.gates.change().await;
         for _ in 0..TRIES {
             let found = self.find::<Deployment>(id).await?;
             let (mut deployment, revision) = found.ok_or(DeploymentError::NotFound(id))?;
@@ -191,9 +192,10 @@ impl Engine {
     /// # Errors
     /// There is no such deployment, it has releases, or the store fails.
     pub async fn delete_deployment(&self, id: DeploymentId) -> Result<(), DeploymentError> {
+        let _alone = self.0.gates.change().await;
         let found = self.find::<Deployment>(id).await?;
         let (_, revision) = found.ok_or(DeploymentError::NotFound(id))?;
-        let releases = self.list::<Release>(Query::all(Kind::Release).parent(id.get())).await?;
+        let releases = self.list_all::<Release>(Query::all(Kind::Release).parent(id.get())).await?;
         if !releases.is_empty() {
             return Err(DeploymentError::NotEmpty { deployment: id, releases: releases.len() });
         }
@@ -202,14 +204,5 @@ impl Engine {
             Err(WriteError::Store(error)) => Err(error.into()),
             Err(WriteError::Changed | WriteError::Taken(_)) => Err(DeploymentError::Changed(id)),
         }
-    }
-
-    /// Makes a release the active one, or leaves the deployment without one.
-    pub(super) async fn set_active(
-        &self,
-        deployment: DeploymentId,
-        active: Option<ReleaseId>,
-    ) -> Result<Deployment, DeploymentError> {
-        self.update_deployment(deployment, |it| it.active = active).await
     }
 }
