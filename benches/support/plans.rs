@@ -6,7 +6,8 @@ use anyhow::Result;
 use jobwright::core::parameter::{Layers, resolve};
 use jobwright::core::{
     DeploymentId, Digest, ExecutorName, FlowName, GroupId, JobId, JobKind, OutputTrigger, Plan,
-    PlannedJob, PlannedNeed, ReleaseId, RunContext, RunId, StepName, Timestamp, Trigger,
+    PlannedJob, PlannedNeed, PlannedStep, ReleaseId, RunContext, RunId, StepName, Timestamp,
+    Trigger,
 };
 
 use super::shapes::{EXECUTOR, Shape};
@@ -26,21 +27,24 @@ pub(crate) fn plans(shape: &Shape) -> Result<Vec<(GroupId, Arc<Plan>)>> {
         parameters: resolve(&[], &Layers::default(), Timestamp::from_millis(0))?,
     });
     let (executor, flow) = (ExecutorName::new(EXECUTOR)?, FlowName::new("main")?);
-    let (payload, policy) = (Arc::default(), Arc::default());
+    let payload = Arc::default();
     let mut plans = Vec::with_capacity(shape.groups.len());
     let mut first_job = 1;
     for (group, id) in shape.groups.iter().zip(1..) {
         let mut jobs = Vec::with_capacity(group.len());
         for (at, needs) in group.iter().enumerate() {
             let need = |job: &usize| PlannedNeed { job: (*job).into(), when: Trigger::Succeeded };
-            jobs.push(PlannedJob {
+            let shared = PlannedStep {
                 step: StepName::new(&at.to_string())?,
                 flow: flow.clone(),
                 kind: JobKind::Wrangle,
                 executor: executor.clone(),
-                payload: Arc::clone(&payload),
-                policy: Arc::clone(&policy),
+                policy: Default::default(),
                 optional: false,
+            };
+            jobs.push(PlannedJob {
+                shared: Arc::new(shared),
+                payload: Arc::clone(&payload),
                 needs: needs.iter().map(need).collect(),
             });
         }
