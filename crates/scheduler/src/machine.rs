@@ -2,7 +2,7 @@
 //!
 //! An input enters together with the time; events (facts to keep) and effects (things to do) come
 //! out. All state changes go through [`Group::apply`](group::Group::apply); the indexes here
-//! (lanes, limits, timers, runs) are derived from that state and follow it in [`Scheduler::record`].
+//! (lanes, limits, timers, runs) are derived from that state and follow it in `record`.
 //!
 //! ```text
 //! step ─► submit │ adopt │ cancel │ report │ forget │ drain │ halt ─► expire ─► dispatch

@@ -81,8 +81,8 @@ impl Driver {
     }
 
     /// Takes what the store refused out of the turn: groups that others drive, runs whose
-    /// documents cannot be written. Returns their groups, which the machine forgets at the beginning
-    /// of the next turn.
+    /// documents cannot be written. Returns their groups, which the machine forgets when the next
+    /// turn begins.
     fn take_out(&mut self, refusals: &[Refusal]) -> BTreeSet<GroupId> {
         let mut groups = BTreeSet::new();
         for refusal in refusals {
