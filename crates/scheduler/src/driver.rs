@@ -14,16 +14,16 @@ mod perform;
 mod reporter;
 mod shutdown;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use dashmap::DashMap;
 use jobwright_core::secret::SecretSource;
 use jobwright_core::{
     Artifacts, Attempt, CommitError, DeploymentId, Executor, ExecutorName, ExecutorTraits, GroupId,
-    NodeId, RunId, Store, StoreError, Verdict,
+    NodeId, RunId, Store, StoreError, Timestamp, Verdict,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
@@ -70,6 +70,8 @@ pub(crate) struct Driver {
     pub(crate) artifacts: HashMap<(DeploymentId, RunId), Artifacts>,
     pub(crate) inline: Option<perform::Room>,
     pub(crate) ending: shutdown::Ending,
+    /// When the engine must have ended although its store is away, once somebody asked for it.
+    pub(crate) ends_by: watch::Receiver<Option<Timestamp>>,
 }
 
 /// What one turn collects and answers. Kept between turns for its room.
@@ -81,7 +83,9 @@ pub(crate) struct Turn {
     reports: Vec<Input>,
     submissions: BTreeMap<RunId, Submission>,
     /// Answers that wait for the turn to be durable.
-    answers: Vec<oneshot::Sender<()>>,
+    answers: Vec<(GroupId, oneshot::Sender<()>)>,
+    /// Runs that the store refused.
+    gone: BTreeSet<RunId>,
     questions: Vec<(GroupId, oneshot::Sender<Waiting>)>,
     out: StepResult,
 }

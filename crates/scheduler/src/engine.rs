@@ -20,9 +20,9 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use jobwright_core::{Durability, ExecutorName, GroupId, NodeId, Store};
+use jobwright_core::{Durability, ExecutorName, GroupId, NodeId, Store, Timestamp};
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use crate::clock::Clock;
@@ -64,6 +64,8 @@ struct Inner {
     sender: mpsc::Sender<Message>,
     hub: Hub,
     driver: AbortHandle,
+    /// When the engine must have ended although its store is away.
+    ends_by: watch::Sender<Option<Timestamp>>,
     /// How the loop ended, once it has.
     end: Arc<OnceLock<End>>,
 }
@@ -121,8 +123,10 @@ impl Engine {
     /// ending, and another call gets the report.
     ///
     /// # Errors
-    /// The engine ended because its store broke.
+    /// The engine ended because its store broke, or was away when `drain` was over.
     pub async fn shutdown(&self, drain: Duration) -> Result<ShutdownReport, Ended> {
+        let by = self.0.clock.now() + drain;
+        self.0.ends_by.send_modify(|known| *known = Some(known.map_or(by, |known| known.min(by))));
         if self.0.sender.send(Message::Shutdown { drain }).await.is_ok() {
             self.0.sender.closed().await;
         }

@@ -95,7 +95,7 @@ impl Driver {
             Message::Cancel { group, reason, answer } => {
                 if self.machine.drives(group) {
                     self.turn.inputs.push(Input::Cancel { group, reason });
-                    self.turn.answers.push(answer);
+                    self.turn.answers.push((group, answer));
                 }
             }
             Message::Report { attempt, report } => {

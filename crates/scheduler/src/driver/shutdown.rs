@@ -59,6 +59,25 @@ impl Driver {
         }
     }
 
+    /// Waits until the engine should have ended. While the store is away nothing else ends it:
+    /// what is not durable is then as if it had not happened.
+    pub(super) async fn out_of_time(&mut self) {
+        loop {
+            let ends_by = *self.ends_by.borrow_and_update();
+            let clock = self.clock;
+            let over = async {
+                match ends_by {
+                    Some(at) => tokio::time::sleep_until(clock.instant(at)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = over => return,
+                changed = self.ends_by.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
     /// Whether nothing is left to do before the end.
     pub(super) fn is_over(&self) -> bool {
         match &self.ending {

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use jobwright_core::secret::SecretSource;
 use jobwright_core::{Executor, ExecutorName, NameError, NodeId, PoolName, Store, StoreError};
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -156,6 +156,7 @@ impl EngineBuilder {
         #[expect(clippy::disallowed_methods, reason = "the engine's door: one id per life")]
         let node = NodeId(Uuid::now_v7());
         let (sender, inbox) = mpsc::channel(INBOX);
+        let ends_by = watch::Sender::new(None);
         let (clock, hub) = (Clock::start(), Hub::new());
         let listener = Arc::new(Listener::new(sender.clone(), hub.clone(), clock));
         let executors = seats.keys().cloned().collect();
@@ -176,6 +177,7 @@ impl EngineBuilder {
             artifacts: HashMap::new(),
             inline: None,
             ending: Default::default(),
+            ends_by: ends_by.subscribe(),
         };
         let end = Arc::new(OnceLock::new());
         let driver = spawn(driver, Arc::clone(&end));
@@ -191,6 +193,7 @@ impl EngineBuilder {
             sender,
             hub,
             driver,
+            ends_by,
             end,
         }));
         engine.resume().await?;

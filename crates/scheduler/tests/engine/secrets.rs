@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use jobwright_adapters::{FnExecutor, StaticSecrets};
 use jobwright_core::secret::{ExposeSecret, SecretError, SecretSource, SecretString};
-use jobwright_core::{Attempt, Bundle, Seq, Success, Verdict};
+use jobwright_core::{
+    Attempt, Bundle, Executor, Failure, Outcome, Reattached, Seq, Success, Verdict,
+};
 use jobwright_scheduler::{Engine, EngineBuilder, Notice};
 use jobwright_store::MemoryStore;
 use serde_json::{Value, json};
 
-use crate::stage::{bundle, first, secs, start, step, told};
+use crate::stage::{bundle, first, secs, settle, start, step, told};
 
 const CONTENT: &str = "hunter2-is-the-content";
 
@@ -110,4 +112,38 @@ async fn a_secret_that_is_not_there_fails_the_attempt_before_it_begins() {
     ];
     let words = "secret `db-login` cannot be fetched now: away";
     check(|it| it.secrets(Sleepy::default()), &retried, words).await;
+}
+
+/// Stalls when it is handed over; notes the secret when it is taken up again.
+struct Takes(Seen);
+
+#[async_trait]
+impl Executor for Takes {
+    async fn execute(&self, _: Attempt) -> Result<Success, Failure> {
+        std::future::pending().await
+    }
+
+    async fn reattach(&self, attempt: Attempt) -> Reattached {
+        let content = attempt.secrets().content("db-login");
+        self.0.lock().unwrap().push(content.map(|it| it.expose_secret().to_owned()));
+        Reattached::Ended(Outcome::Succeeded(Success::empty()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_taken_up_again_can_still_be_masked() {
+    let (seen, store) = (Seen::default(), Arc::new(MemoryStore::new()));
+    let builder = || {
+        let builder = Engine::builder().shared_store(store.clone());
+        builder.executor("mock", Takes(seen.clone()))
+    };
+    let secrets = StaticSecrets::new().with("db-login", CONTENT);
+    let (engine, deployment) = start(builder().secrets(secrets), &with_secret()).await;
+    let group = first(&engine.run(deployment).await.unwrap());
+    settle().await;
+    drop(engine);
+    settle().await;
+    let engine = builder().secrets(Sleepy::default()).start().await.unwrap();
+    assert_eq!(engine.wait(group).await.unwrap(), Verdict::Succeeded);
+    assert_eq!(*seen.lock().unwrap(), [Some(CONTENT.to_owned())]);
 }

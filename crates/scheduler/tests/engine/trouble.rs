@@ -6,8 +6,8 @@ use std::future::IntoFuture;
 use futures_util::future::join_all;
 use jobwright_adapters::MockExecutor;
 use jobwright_adapters::mock::Act;
-use jobwright_core::{Seq, Verdict};
-use jobwright_scheduler::{RunError, WaitError};
+use jobwright_core::{RunPolicy, Seq, Verdict};
+use jobwright_scheduler::{CancelError, DeploymentChange, RunError, WaitError};
 use serde_json::Value;
 
 use crate::moody::{Mood, Moody};
@@ -154,4 +154,75 @@ async fn too_many_requests_are_refused_and_none_is_forgotten() {
     assert_eq!(answers.len(), 8192);
     assert!(answers.into_iter().all(|answer| answer.unwrap().len() == 1));
     assert!(engine.run(deployment).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_engine_drives_is_let_go_at_once() {
+    let store = Moody::new();
+    let mock = MockExecutor::new().otherwise(Act::hangs().ignoring_cancellation()).recording();
+    let (engine, deployment) = start(over(&store, &mock), &wide(2, &Value::Null)).await;
+    let groups: Vec<_> = engine.run(deployment).await.unwrap().groups().collect();
+    settle().await;
+    store.set(Mood::Fences(groups[0]));
+    // The cancellation is not durable, so nobody is told that it is; who waits learns it too.
+    let (waited, cancelled) =
+        tokio::join!(engine.wait(groups[0]), engine.cancel(groups[0], "enough"));
+    assert!(matches!(waited, Err(WaitError::NotDriven(_))), "{waited:?}");
+    assert!(matches!(cancelled, Err(CancelError::NotDriven(_))), "{cancelled:?}");
+    settle().await;
+    // Its attempt is the other engine's now; that of the other group goes on.
+    assert_eq!((mock.calls().len(), mock.calls().live()), (2, 1));
+    let report = engine.shutdown(secs(1)).await.unwrap();
+    assert_eq!((report.live, report.unfinished), (1, vec![groups[1]]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_ends_in_time_although_its_store_is_away() {
+    let store = Moody::new();
+    let mock = MockExecutor::new().otherwise(Act::hangs()).recording();
+    let (engine, deployment) = start(over(&store, &mock), &single(Value::Null)).await;
+    let group = first(&engine.run(deployment).await.unwrap());
+    settle().await;
+    store.set(Mood::Away(u32::MAX));
+    let refused = engine.run(deployment).into_future();
+    let ended = async {
+        store.asked().await;
+        tokio::time::timeout(secs(11), engine.shutdown(secs(10))).await
+    };
+    let (refused, ended) = tokio::join!(refused, ended);
+    let text = "the engine has ended: the store cannot do this now: it is away";
+    assert_eq!(refused.err().unwrap().to_string(), text);
+    assert_eq!(ended.unwrap().unwrap_err().to_string(), text);
+    settle().await;
+    assert_eq!((mock.calls().len(), mock.calls().live()), (1, 0));
+    store.set(Mood::Well);
+    let next = over(&store, &MockExecutor::new()).start().await.unwrap();
+    assert_eq!(next.wait(group).await.unwrap(), Verdict::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_refused_because_of_a_run_that_is_not_durable() {
+    let store = Moody::new();
+    let (engine, deployment) =
+        start(over(&store, &MockExecutor::new()), &single(Value::Null)).await;
+    let skip = DeploymentChange { run_policy: Some(RunPolicy::Skip), ..Default::default() };
+    engine.change_deployment(deployment, skip).await.unwrap();
+    // All three are in the loop's inbox, or its turn, when the store is heard again.
+    store.hold(true);
+    let one = engine.run(deployment).into_future();
+    let others = async {
+        store.asked().await;
+        let ask = || engine.run(deployment).into_future();
+        let let_go = async {
+            settle().await;
+            store.set(Mood::Contrary);
+            store.hold(false);
+        };
+        tokio::join!(ask(), ask(), let_go)
+    };
+    let (one, (two, three, ())) = tokio::join!(one, others);
+    for refused in [one, two, three] {
+        let refused = refused.err().unwrap();
+        assert!(matches!(refused, RunError::Changed), "{refused}");
+    }
 }
