@@ -27,8 +27,8 @@ fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut criterion = Criterion::default()
         .sample_size(10)
-        .warm_up_time(Duration::from_secs(1))
-        .measurement_time(Duration::from_secs(4))
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
         .configure_from_args();
     let mut group = criterion.benchmark_group("processes");
     group.sampling_mode(SamplingMode::Flat);
