@@ -79,6 +79,9 @@ pub(crate) struct Driver {
 pub(crate) struct Turn {
     messages: Vec<Message>,
     inputs: Vec<Input>,
+    /// Heartbeats: they come first, so that after a spell in which the loop was deaf nothing times
+    /// out whose beat has come.
+    beats: Vec<Input>,
     /// Reports of attempts that ended while they were handed over: the next turn's first inputs.
     reports: Vec<Input>,
     submissions: BTreeMap<RunId, Submission>,
@@ -146,6 +149,8 @@ impl Driver {
             self.receive(message);
         }
         self.turn.messages = messages;
+        let beats = self.turn.beats.drain(..);
+        self.turn.inputs.splice(0..0, beats);
         self.halt_when_due();
         true
     }

@@ -106,6 +106,7 @@ impl Scheduler {
     /// Takes one input at the time `now`, and adds what follows from it to `out`. Steps that share
     /// a result must share the time. Time may stand still or jump, in both directions.
     pub fn step(&mut self, now: Timestamp, input: Input, out: &mut StepResult) {
+        let is_beat = matches!(input, Input::Report { report: Report::Beat, .. });
         match input {
             Input::Submit { groups, epoch } => self.submit(groups, epoch, now, out),
             Input::Adopt { group, epoch, node } => self.adopt(group, epoch, node, now, out),
@@ -116,7 +117,10 @@ impl Scheduler {
             Input::Halt => self.halt(now, out),
             Input::Tick => {}
         }
-        self.expire(now, out);
+        // Beats of a turn come first, and none of them may time another out that waits behind it.
+        if !is_beat {
+            self.expire(now, out);
+        }
         self.follow_ended(now, out);
         self.dispatch(now, out);
     }

@@ -103,7 +103,11 @@ impl Driver {
                     self.attempts.remove(&attempt);
                     self.listener.forget(&attempt);
                 }
-                self.turn.inputs.push(Input::Report { attempt, report });
+                let inputs = match report {
+                    Report::Beat => &mut self.turn.beats,
+                    Report::Started(_) | Report::Ended(_) => &mut self.turn.inputs,
+                };
+                inputs.push(Input::Report { attempt, report });
             }
             Message::Ask { group, answer } => self.turn.questions.push((group, answer)),
             Message::Shutdown { drain } => self.begin_to_end(drain),
