@@ -13,6 +13,7 @@ mod message;
 mod perform;
 mod reporter;
 mod shutdown;
+mod spread;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -25,7 +26,6 @@ use jobwright_core::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
-use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::hub::Hub;
@@ -34,6 +34,7 @@ use crate::machine::{AttemptKey, Input, Scheduler, StepResult};
 pub(crate) use message::{Message, Submission, SubmitError, Waiting};
 pub(crate) use reporter::Listener;
 pub use shutdown::ShutdownReport;
+pub(crate) use spread::Spread;
 
 /// How many messages are taken into one turn. The bound keeps the time of a turn, and so the wait
 /// of the first message in it, within a few milliseconds.
@@ -64,9 +65,8 @@ pub(crate) struct Driver {
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) listener: Arc<Listener>,
     pub(crate) inbox: mpsc::Receiver<Message>,
-    pub(crate) tracker: TaskTracker,
     pub(crate) turn: Turn,
-    pub(crate) attempts: HashMap<AttemptKey, Held>,
+    pub(crate) attempts: HashMap<AttemptKey, Held, Spread>,
     pub(crate) artifacts: HashMap<(DeploymentId, RunId), Artifacts>,
     pub(crate) inline: Option<perform::Room>,
     pub(crate) ending: shutdown::Ending,
@@ -84,7 +84,7 @@ pub(crate) struct Turn {
     beats: Vec<Input>,
     /// Reports of attempts that ended while they were handed over: the next turn's first inputs.
     reports: Vec<Input>,
-    submissions: BTreeMap<RunId, Submission>,
+    submissions: BTreeMap<RunId, Box<Submission>>,
     /// Answers that wait for the turn to be durable.
     answers: Vec<(GroupId, oneshot::Sender<()>)>,
     /// Runs that the store refused.
@@ -134,16 +134,21 @@ impl Driver {
                 count = self.inbox.recv_many(&mut messages, TURN) => if count == 0 { return false },
                 () = tokio::time::sleep_until(deadline) => self.turn.inputs.push(Input::Tick),
             }
+            // The first of many reports wakes the loop: let those come along that are about to be
+            // made, so that they share a turn.
+            if self.attempts.len() > messages.len() {
+                tokio::task::yield_now().await;
+            }
         } else {
             *turns += 1;
             if turns.is_multiple_of(TURNS_BEFORE_YIELD) {
                 tokio::task::yield_now().await;
             }
-            while messages.len() < TURN
-                && let Ok(message) = self.inbox.try_recv()
-            {
-                messages.push(message);
-            }
+        }
+        while messages.len() < TURN
+            && let Ok(message) = self.inbox.try_recv()
+        {
+            messages.push(message);
         }
         for message in messages.drain(..) {
             self.receive(message);

@@ -77,7 +77,7 @@ impl Driver {
     }
 
     /// Takes the runs out that the machine refused, each with the run that goes on.
-    fn refused(&mut self) -> Vec<(Submission, RunId)> {
+    fn refused(&mut self) -> Vec<(Box<Submission>, RunId)> {
         let refused = self.turn.out.effects.iter().filter_map(|effect| match effect {
             Effect::Refuse { run, running } => Some((self.turn.submissions.remove(run)?, *running)),
             _ => None,
@@ -87,7 +87,7 @@ impl Driver {
 
     /// Answers the runs that the machine refused: the run because of which it did is durable now,
     /// or was itself refused by the store.
-    fn answer_refused(&mut self, refused: Vec<(Submission, RunId)>) {
+    fn answer_refused(&mut self, refused: Vec<(Box<Submission>, RunId)>) {
         for (submission, running) in refused {
             let error = match self.turn.gone.contains(&running) {
                 true => SubmitError::Changed,

@@ -19,7 +19,7 @@ pub(crate) type Waiting = Vec<(JobIndex, WaitReason)>;
 /// Something for the loop.
 pub(crate) enum Message {
     /// A run begins.
-    Submit(Submission),
+    Submit(Box<Submission>),
     /// A group of an earlier engine: it stands still until it is adopted.
     Load { group: GroupId, records: Vec<Record>, artifacts: Artifacts },
     /// Groups that were loaded are driven from now on.

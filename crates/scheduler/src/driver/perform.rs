@@ -180,6 +180,10 @@ impl Driver {
     }
 
     /// Lets an attempt run in a task of its own. A panic in it is a failed attempt.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what is spawned is held, and ended with the loop"
+    )]
     fn spawn(
         &mut self,
         key: AttemptKey,
@@ -187,7 +191,7 @@ impl Driver {
         execution: impl Future<Output = Result<Success, Failure>> + Send + 'static,
     ) {
         let sender = self.listener.sender();
-        let running = self.tracker.spawn(async move {
+        let running = tokio::spawn(async move {
             let result = AssertUnwindSafe(execution).catch_unwind().await;
             let result = result.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
             let report = Report::Ended(outcome(result));

@@ -135,7 +135,6 @@ impl Drop for Driver {
         for held in self.attempts.values() {
             held.abort.abort();
         }
-        self.tracker.close();
         self.waiters.clear();
         self.hub.close();
     }

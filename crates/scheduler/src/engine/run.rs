@@ -322,7 +322,7 @@ impl RunRequest {
             answer,
             accepting,
         };
-        let sent = self.engine.0.sender.try_send(Message::Submit(submission));
+        let sent = self.engine.0.sender.try_send(Message::Submit(Box::new(submission)));
         match sent {
             Ok(()) => Ok((run, answered)),
             Err(tokio::sync::mpsc::error::TrySendError::Full(_)) => Err(RunError::Overloaded),

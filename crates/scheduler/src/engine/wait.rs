@@ -82,9 +82,11 @@ impl RunHandle {
     /// The engine ends first, or the store fails.
     pub async fn wait(&self) -> Result<RunOutcome, WaitError> {
         let mut groups = Vec::with_capacity(self.run().groups.len());
-        for group in self.groups() {
-            groups.push((group, self.engine.wait(group).await?));
+        // The last one first: when it has ended most others have, and need not be waited for.
+        for group in self.run().groups.iter().rev() {
+            groups.push((group.id, self.engine.wait(group.id).await?));
         }
+        groups.reverse();
         let any = |verdict| groups.iter().any(|(_, it)| *it == verdict);
         let verdict = if any(Verdict::Failed) {
             Verdict::Failed
