@@ -154,8 +154,11 @@ impl Driver {
             self.receive(message);
         }
         self.turn.messages = messages;
-        let beats = self.turn.beats.drain(..);
-        self.turn.inputs.splice(0..0, beats);
+        if !self.turn.beats.is_empty() {
+            self.turn.inputs.push(Input::Tick);
+            let beats = self.turn.beats.drain(..);
+            self.turn.inputs.splice(0..0, beats);
+        }
         self.halt_when_due();
         true
     }
