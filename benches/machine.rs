@@ -1,91 +1,82 @@
-//! The machine alone.
+//! The machine alone: what one decision costs, without a store, an executor or a runtime.
 
+#![expect(clippy::disallowed_methods, reason = "it reads the clock")]
+
+#[path = "support/plans.rs"]
+mod plans;
+#[path = "support/shapes.rs"]
+mod shapes;
+
+use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use jobwright::core::parameter::{Layers, resolve};
-use jobwright::core::{
-    DeploymentId, Digest, Epoch, ExecutorName, FlowName, GroupId, JobId, JobIndex, JobKind,
-    Outcome, OutputTrigger, Plan, PlannedJob, PlannedNeed, ReleaseId, RunContext, RunId, StepName,
-    Success, Timestamp, Trigger,
-};
+use anyhow::Result;
+use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
+use jobwright::core::{Epoch, ExecutorName, GroupId, Outcome, Plan, Success, Timestamp};
 use jobwright::machine::{Capacity, Effect, Input, Report, Scheduler, StepResult};
 
-fn plan(run: &Arc<RunContext>, at: i64, jobs: &[PlannedJob]) -> Arc<Plan> {
-    Arc::new(Plan {
-        run: run.clone(),
-        first_job: JobId::new(1 + at * 10).unwrap(),
-        outputs: vec![],
-        on_failure: Default::default(),
-        jobs: jobs.to_vec(),
-    })
+use shapes::{EXECUTOR, Shape};
+
+fn main() -> Result<()> {
+    let mut criterion = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(4))
+        .configure_from_args();
+    let mut group = criterion.benchmark_group("machine");
+    group.sampling_mode(SamplingMode::Flat);
+    for (name, shape) in [
+        ("groups 10k × 10", Shape::diamonds(10_000)),
+        ("wide 100k", Shape::wide(100_000)),
+        ("chain 10k", Shape::chain(10_000)),
+        ("ladder 1k × (1 → 8 → 1)", Shape::ladder(1_000)),
+        ("layered 100 × 1000", Shape::layered(100, 1_000)),
+    ] {
+        let plans = plans::plans(&shape)?;
+        group.throughput(Throughput::Elements(shape.jobs() as u64));
+        group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
+            bencher.iter_custom(|iterations| {
+                (0..iterations).map(|_| drive(plans.clone(), shape.jobs())).sum()
+            });
+        });
+    }
+    group.finish();
+    criterion.final_summary();
+    Ok(())
 }
 
-fn main() {
-    let groups = 10_000;
-    let run = Arc::new(RunContext {
-        run: RunId::new(1).unwrap(),
-        session: Default::default(),
-        deployment: DeploymentId::new(1).unwrap(),
-        release: ReleaseId::new(1).unwrap(),
-        package: Digest::of(b""),
-        trigger: OutputTrigger::Manual,
-        policy: Default::default(),
-        deployment_limit: None,
-        parameters: resolve(&[], &Layers::default(), Timestamp::from_millis(0)).unwrap(),
-    });
-    let executor = ExecutorName::new("mock").unwrap();
-    let jobs: Vec<_> = (0..10u32)
-        .map(|at| PlannedJob {
-            step: StepName::new(&at.to_string()).unwrap(),
-            flow: FlowName::new("f").unwrap(),
-            kind: JobKind::Wrangle,
-            executor: executor.clone(),
-            payload: Default::default(),
-            policy: Default::default(),
-            optional: false,
-            needs: match at {
-                0 => vec![],
-                9 => (1..9)
-                    .map(|job| PlannedNeed { job: JobIndex(job), when: Trigger::Succeeded })
-                    .collect(),
-                _ => vec![PlannedNeed { job: JobIndex(0), when: Trigger::Succeeded }],
-            },
-        })
-        .collect();
-    let rounds: usize = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(10);
-    for _ in 0..rounds {
-        let plans: Vec<_> =
-            (0..groups).map(|at| (GroupId::new(at + 1).unwrap(), plan(&run, at, &jobs))).collect();
-        let capacity = Capacity { executors: vec![(executor.clone(), None)], pools: vec![] };
-        let mut machine = Scheduler::new(&capacity);
-        let mut out = StepResult::default();
-        let mut done = 0;
-        let mut events = 0;
-        let start = Instant::now();
-        let mut inputs = vec![Input::Submit { groups: plans, epoch: Epoch(1) }];
-        let mut now = Timestamp::from_millis(0);
-        while !inputs.is_empty() {
-            now = now + std::time::Duration::from_millis(1);
-            out.clear();
-            for input in inputs.drain(..) {
-                machine.step(now, input, &mut out);
-            }
-            if out.more {
-                inputs.push(Input::Tick);
-            }
-            events += out.journal.iter().map(|entry| entry.events.len()).sum::<usize>();
-            for effect in out.effects.drain(..) {
-                if let Effect::Dispatch(order) = effect {
-                    done += 1;
-                    inputs.push(Input::Report {
-                        attempt: order.attempt,
-                        report: Report::Ended(Outcome::Succeeded(Success::empty())),
-                    });
-                }
+/// Drives a run to its end, every attempt succeeding in the turn after its dispatch.
+fn drive(groups: Vec<(GroupId, Arc<Plan>)>, jobs: usize) -> Duration {
+    let executor = ExecutorName::new(EXECUTOR).expect("the name is good in every shape");
+    let capacity = Capacity { executors: vec![(executor, None)], pools: Vec::new() };
+    let mut out = StepResult::default();
+    let mut now = Timestamp::from_millis(0);
+    let mut ended = 0;
+
+    let begin = Instant::now();
+    let mut machine = Scheduler::new(&capacity);
+    let mut inputs = vec![Input::Submit { groups, epoch: Epoch(1) }];
+    while !inputs.is_empty() {
+        now = now + Duration::from_millis(1);
+        out.clear();
+        for input in inputs.drain(..) {
+            machine.step(now, input, &mut out);
+        }
+        if out.more {
+            inputs.push(Input::Tick);
+        }
+        black_box(&out.journal);
+        for effect in out.effects.drain(..) {
+            if let Effect::Dispatch(order) = effect {
+                ended += 1;
+                let report = Report::Ended(Outcome::Succeeded(Success::empty()));
+                inputs.push(Input::Report { attempt: order.attempt, report });
             }
         }
-        let taken = start.elapsed();
-        println!("{done} jobs {events} events {:.0} ns/job", taken.as_nanos() as f64 / done as f64);
     }
+    let taken = begin.elapsed();
+    assert!(machine.is_empty(), "every group has ended");
+    assert_eq!(ended, jobs, "every job was dispatched once");
+    taken
 }

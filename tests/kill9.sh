@@ -81,7 +81,7 @@ journal() {
 check_journal() {
     local found
     found=$(awk '
-        NR == FNR { before[$0]; if ($3 == "job_ended") ended[$4]; next }
+        FILENAME == ARGV[1] { before[$0]; if ($3 == "job_ended") ended[$4]; next }
         { after[$0] }
         $0 in before { next }
         $3 ~ /^(ready|requested|started|retry|job_ended)$/ {
@@ -108,7 +108,8 @@ check_end() {
         }
     ' "$1")
     if [[ -n $found ]]; then violation "$found"; fi
-    for folder in "$dir"/attempts/*/*; do
+    for folder in "$dir"/attempts/*/*/; do
+        folder=${folder%/}
         if ! grep -q " requested ${folder##*/} " "$1"; then
             violation "an attempt that is not in the journal: $folder"
         fi
@@ -144,6 +145,8 @@ check_end "$scratch/after"
 if [[ $(awk '$3 == "accepted" { printf "%s ", $4 }' "$scratch/after") != "1 2 " ]]; then
     violation "the runs of a new folder are not 1 and 2"
 fi
+
+if [[ $violations != 0 ]]; then exit 1; fi
 
 kills=0 midway=0 again=0
 for ((round = 1; round <= rounds; round++)); do

@@ -9,9 +9,7 @@ use jobwright_core::{
     CancelReason, Epoch, Failure, FailureClass, GroupId, JobIndex, NodeId, Outcome, Plan, Record,
     Success, Timestamp,
 };
-use jobwright_scheduler::machine::{
-    AttemptKey, Capacity, Input, Report, Scheduler, StepResult,
-};
+use jobwright_scheduler::machine::{AttemptKey, Capacity, Input, Report, Scheduler, StepResult};
 use serde_json::{Value, json};
 
 /// Numbers from the input; zeros when it is used up.
@@ -99,9 +97,8 @@ fn plan(bytes: &mut Bytes<'_>, run: u64) -> Arc<Plan> {
 }
 
 fn report(bytes: &mut Bytes<'_>) -> Report {
-    let failed = |class| {
-        Report::Ended(Outcome::Failed(Box::new(Failure::new(class, "code", "message"))))
-    };
+    let failed =
+        |class| Report::Ended(Outcome::Failed(Box::new(Failure::new(class, "code", "message"))));
     match bytes.next() % 9 {
         0 => Report::Started(None),
         1 => Report::Beat,

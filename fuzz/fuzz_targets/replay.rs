@@ -3,9 +3,7 @@
 #![no_main]
 
 use jobwright_core::{Epoch, Event, Failure, GroupId, NodeId, Outcome, Record, Seq, Timestamp};
-use jobwright_scheduler::machine::{
-    Capacity, Effect, Input, Report, Scheduler, StepResult,
-};
+use jobwright_scheduler::machine::{Capacity, Effect, Input, Report, Scheduler, StepResult};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Ok(events) = serde_json::from_slice::<Vec<Event>>(bytes) else { return };
@@ -25,8 +23,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         return;
     };
     machine.check_invariants();
-    let node: NodeId = serde_json::from_str("\"00000000-0000-0000-0000-000000000000\"")
-        .expect("a UUID");
+    let node: NodeId =
+        serde_json::from_str("\"00000000-0000-0000-0000-000000000000\"").expect("a UUID");
     let mut now = Timestamp::from_millis(1_000_000);
     let mut out = StepResult::default();
     let mut inputs = vec![Input::Adopt { group, epoch: Epoch(2), node }];

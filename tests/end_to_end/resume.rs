@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use crate::bench::{engine, processes, soon};
 
-/// Two job groups. `wait` is true for as long as there is no file `go` in the folder.
+/// Two job groups, the first with an attempt that is long enough to be hit.
 const PACKAGE: &str = "
 jobwright: 1
 name: resume

@@ -15,7 +15,8 @@
 //!         .on("hangs", [Act::hangs()])
 //! };
 //! let any = || attempt(json!(null));
-//! let table = Table::new(any().step("leaves"), json!(3), any().step("fails"), any().step("hangs"));
+//! let [leaves, fails, hangs] = ["leaves", "fails", "hangs"].map(|step| any().step(step));
+//! let table = Table::new(leaves, json!(3), fails, hangs);
 //! exercise(make, table).await;
 //! # });
 //! ```

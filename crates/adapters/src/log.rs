@@ -12,11 +12,12 @@
 //! ```
 //!
 //! A record begins with its kind, a sequence number that both streams share, and milliseconds
-//! since the Unix epoch. The first one says which process it is. Text is UTF-8, invalid bytes replaced, control characters as they came;
-//! secrets are masked before anything is written. Each stream keeps its head and its tail; a
-//! stream over its cap has a gap record in between. Tails are written at the end, so only a log
-//! with gaps is not in the order of sequence numbers throughout. A log without an end record is
-//! that of an attempt that still runs, or whose engine died.
+//! since the Unix epoch. The first one says which process it is. Text is UTF-8, invalid bytes
+//! replaced, control characters as they came; secrets are masked before anything is written. Each
+//! stream keeps its head and its tail; a stream over its cap has a gap record in between. Tails
+//! are written at the end, so only a log with gaps is not in the order of sequence numbers
+//! throughout. A log without an end record is that of an attempt that still runs, or whose engine
+//! died.
 
 mod reader;
 mod writer;

@@ -150,6 +150,7 @@ pub use plan::Plan;
 pub use plan::PlanError;
 pub use plan::PlannedJob;
 pub use plan::PlannedNeed;
+pub use plan::PlannedStep;
 pub use plan::RunContext;
 
 pub use event::CancelReason;

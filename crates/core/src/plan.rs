@@ -1,6 +1,7 @@
 //! A plan: one job group as expansion made it, with everything resolved. It is kept whole in the
 //! group's first event, so that nothing else is needed to drive the group or to read about it.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -58,10 +59,26 @@ pub struct RunContext {
     pub parameters: Resolution,
 }
 
-/// One job of a plan. Parts that do not differ between runs are shared with the release.
+/// One job of a plan: a step with the values of one run. What does not differ between runs is
+/// reached as if it were the job's own: `job.step`, `job.policy`, ….
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "WireJob")]
 pub struct PlannedJob {
-    /// The step that the job does.
+    /// What the jobs of the same step share.
+    #[serde(flatten)]
+    pub shared: Arc<PlannedStep>,
+    /// What the executor is given, with references replaced by values.
+    #[serde(skip_serializing_if = "is_null")]
+    pub payload: Arc<serde_json::Value>,
+    /// The earlier jobs that must have ended, and how.
+    #[serde(skip_serializing_if = "<[PlannedNeed]>::is_empty")]
+    pub needs: Box<[PlannedNeed]>,
+}
+
+/// What the jobs of one step have in common, run after run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlannedStep {
+    /// The step.
     pub step: StepName,
     /// The flow of the step.
     pub flow: FlowName,
@@ -69,18 +86,43 @@ pub struct PlannedJob {
     pub kind: JobKind,
     /// Which executor runs it.
     pub executor: ExecutorName,
-    /// What the executor is given, with references replaced by values.
-    #[serde(default, skip_serializing_if = "is_null")]
-    pub payload: Arc<serde_json::Value>,
     /// How it is driven.
-    #[serde(default)]
-    pub policy: Arc<Policy>,
+    pub policy: Policy,
     /// Its failure does not fail the group.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
-    /// The earlier jobs that must have ended, and how.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub needs: Vec<PlannedNeed>,
+}
+
+impl Deref for PlannedJob {
+    type Target = PlannedStep;
+    fn deref(&self) -> &PlannedStep {
+        &self.shared
+    }
+}
+
+/// A job as it is stored: flat.
+#[derive(Deserialize)]
+struct WireJob {
+    step: StepName,
+    flow: FlowName,
+    kind: JobKind,
+    executor: ExecutorName,
+    #[serde(default)]
+    payload: Arc<serde_json::Value>,
+    #[serde(default)]
+    policy: Policy,
+    #[serde(default)]
+    optional: bool,
+    #[serde(default)]
+    needs: Box<[PlannedNeed]>,
+}
+
+impl From<WireJob> for PlannedJob {
+    fn from(wire: WireJob) -> Self {
+        let WireJob { step, flow, kind, executor, payload, policy, optional, needs } = wire;
+        let shared = PlannedStep { step, flow, kind, executor, policy, optional };
+        Self { shared: Arc::new(shared), payload, needs }
+    }
 }
 
 fn is_null(value: &Arc<serde_json::Value>) -> bool {

@@ -36,12 +36,12 @@
 //! | `sqlexecution` (`pre`) | script, in order | the one before | the script, `connection` |
 //! | `fileconverter` | converted file upstream | scripts before | `dataset` |
 //! | `ingest` | dataset that is no file | scripts before | `dataset` |
-//! | `artifactstaging` | output that uses mappings | scripts before | `artifacts`: `id`, `type`, `file` |
-//! | `wrangle` | output | all before | `recipes` in order with `steps` and `inputs`, `inputs` (datasets with `parsing`), `engine` |
+//! | `artifactstaging` | output with mappings | scripts before | `artifacts` |
+//! | `wrangle` | output | all before | `recipes` in order, `inputs` (datasets), `engine` |
 //! | `profile` | output that is profiled | `wrangle` | `recipe`, `output` |
 //! | `filewriter` | write setting | `wrangle` | the setting; `path`, `connection` |
-//! | `publish` | publication | `wrangle` | the publication; `tableName`, `relationalPath`, `connection` |
-//! | `sqlexecution` (`post`) | script, in order | all writers and publications | the script, `connection` |
+//! | `publish` | publication | `wrangle` | `tableName`, `relationalPath`, `connection`, … |
+//! | `sqlexecution` (`post`) | script, in order | all writers | script, `connection` |
 //!
 //! A dataset has `id`, `name`, `type`, and of `path`, `uri`, `bucket`, `host`, `userinfo`,
 //! `connection`, `relationalPath`, `tableName`, `sql`, `converted` what it needs. Variables,

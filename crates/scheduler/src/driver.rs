@@ -13,19 +13,19 @@ mod message;
 mod perform;
 mod reporter;
 mod shutdown;
+mod spread;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use dashmap::DashMap;
 use jobwright_core::secret::SecretSource;
 use jobwright_core::{
     Artifacts, Attempt, CommitError, DeploymentId, Executor, ExecutorName, ExecutorTraits, GroupId,
-    NodeId, RunId, Store, StoreError, Verdict,
+    NodeId, RunId, Store, StoreError, Timestamp, Verdict,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
-use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::hub::Hub;
@@ -34,6 +34,7 @@ use crate::machine::{AttemptKey, Input, Scheduler, StepResult};
 pub(crate) use message::{Message, Submission, SubmitError, Waiting};
 pub(crate) use reporter::Listener;
 pub use shutdown::ShutdownReport;
+pub(crate) use spread::Spread;
 
 /// How many messages are taken into one turn. The bound keeps the time of a turn, and so the wait
 /// of the first message in it, within a few milliseconds.
@@ -64,12 +65,13 @@ pub(crate) struct Driver {
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) listener: Arc<Listener>,
     pub(crate) inbox: mpsc::Receiver<Message>,
-    pub(crate) tracker: TaskTracker,
     pub(crate) turn: Turn,
-    pub(crate) attempts: HashMap<AttemptKey, Held>,
+    pub(crate) attempts: HashMap<AttemptKey, Held, Spread>,
     pub(crate) artifacts: HashMap<(DeploymentId, RunId), Artifacts>,
     pub(crate) inline: Option<perform::Room>,
     pub(crate) ending: shutdown::Ending,
+    /// When the engine must have ended although its store is away, once somebody asked for it.
+    pub(crate) ends_by: watch::Receiver<Option<Timestamp>>,
 }
 
 /// What one turn collects and answers. Kept between turns for its room.
@@ -77,11 +79,16 @@ pub(crate) struct Driver {
 pub(crate) struct Turn {
     messages: Vec<Message>,
     inputs: Vec<Input>,
+    /// Heartbeats: they come first, so that after a spell in which the loop was deaf nothing times
+    /// out whose beat has come.
+    beats: Vec<Input>,
     /// Reports of attempts that ended while they were handed over: the next turn's first inputs.
     reports: Vec<Input>,
-    submissions: BTreeMap<RunId, Submission>,
+    submissions: BTreeMap<RunId, Box<Submission>>,
     /// Answers that wait for the turn to be durable.
-    answers: Vec<oneshot::Sender<()>>,
+    answers: Vec<(GroupId, oneshot::Sender<()>)>,
+    /// Runs that the store refused.
+    gone: BTreeSet<RunId>,
     questions: Vec<(GroupId, oneshot::Sender<Waiting>)>,
     out: StepResult,
 }
@@ -94,7 +101,7 @@ pub(crate) struct Held {
 
 impl Driver {
     /// Drives until the engine is shut down or the store breaks.
-    pub(crate) async fn run(mut self) -> Result<ShutdownReport, StoreError> {
+    pub(crate) async fn run(&mut self) -> Result<ShutdownReport, StoreError> {
         let mut turns = 0;
         while self.collect(&mut turns).await {
             let now = self.clock.now();
@@ -108,7 +115,7 @@ impl Driver {
             self.append(now).await?;
             self.perform();
         }
-        self.finish().await
+        Ok(self.finish().await)
     }
 
     /// Waits until there is something to do, and makes it the turn's inputs; false when the
@@ -127,21 +134,31 @@ impl Driver {
                 count = self.inbox.recv_many(&mut messages, TURN) => if count == 0 { return false },
                 () = tokio::time::sleep_until(deadline) => self.turn.inputs.push(Input::Tick),
             }
+            // The first of many reports wakes the loop: let those come along that are about to be
+            // made, so that they share a turn.
+            if self.attempts.len() > messages.len() {
+                tokio::task::yield_now().await;
+            }
         } else {
             *turns += 1;
             if turns.is_multiple_of(TURNS_BEFORE_YIELD) {
                 tokio::task::yield_now().await;
             }
-            while messages.len() < TURN
-                && let Ok(message) = self.inbox.try_recv()
-            {
-                messages.push(message);
-            }
+        }
+        while messages.len() < TURN
+            && let Ok(message) = self.inbox.try_recv()
+        {
+            messages.push(message);
         }
         for message in messages.drain(..) {
             self.receive(message);
         }
         self.turn.messages = messages;
+        if !self.turn.beats.is_empty() {
+            self.turn.inputs.push(Input::Tick);
+            let beats = self.turn.beats.drain(..);
+            self.turn.inputs.splice(0..0, beats);
+        }
         self.halt_when_due();
         true
     }

@@ -7,6 +7,7 @@ mod cancel;
 mod catalog;
 mod deployments;
 mod environment;
+mod gates;
 mod group;
 mod ids;
 mod lists;
@@ -14,21 +15,21 @@ mod prepare;
 mod releases;
 mod resume;
 mod run;
+mod shelf;
 mod tokens;
 mod wait;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use dashmap::DashMap;
-use jobwright_core::{Digest, Durability, ExecutorName, GroupId, NodeId, Store};
+use jobwright_core::{Durability, ExecutorName, GroupId, NodeId, Store, Timestamp};
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use crate::clock::Clock;
-use crate::driver::{Message, ShutdownReport, Waiters};
+use crate::driver::{Message, ShutdownReport};
 use crate::hub::{Hub, Subscription};
 
 pub use audit::Actor;
@@ -44,8 +45,11 @@ pub use run::{PreparedRun, RunError, RunHandle, RunRequest};
 pub use tokens::TokenError;
 pub use wait::{RunOutcome, WaitError};
 
+pub(crate) use gates::Accepting;
+use gates::Gates;
 use ids::Ids;
 use prepare::Prepared;
+use shelf::Shelf;
 
 /// A running engine. Cheap to clone; when the last clone is dropped without
 /// [`Engine::shutdown`], the engine ends as after a crash: what is unfinished is taken up at the
@@ -61,19 +65,23 @@ struct Inner {
     /// Held from taking a run's id to submitting it.
     submitting: tokio::sync::Mutex<()>,
     executors: BTreeSet<ExecutorName>,
-    prepared: DashMap<Digest, Arc<Prepared>>,
+    gates: Gates,
+    prepared: Shelf<Prepared>,
     sender: mpsc::Sender<Message>,
     hub: Hub,
-    waiters: Arc<Waiters>,
     driver: AbortHandle,
-    /// Why the loop ended, if it ended badly.
-    failure: Arc<OnceLock<String>>,
-    shutdown: Mutex<Option<ShutdownReport>>,
+    /// When the engine must have ended although its store is away.
+    ends_by: watch::Sender<Option<Timestamp>>,
+    /// How the loop ended, once it has.
+    end: Arc<OnceLock<End>>,
 }
+
+/// How the loop ended: with a report, or why it could not go on.
+type End = Result<ShutdownReport, String>;
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if !self.driver.is_finished() {
+        if self.end.get().is_none() {
             tracing::warn!("the engine was dropped without a shutdown");
             self.driver.abort();
         }
@@ -84,7 +92,7 @@ impl Drop for Inner {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("the engine has ended{}", .cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default())]
 pub struct Ended {
-    /// Why, if it was not shut down: the store broke.
+    /// Why, if it was not shut down: the store broke, or the engine itself has a bug.
     pub cause: Option<String>,
 }
 
@@ -116,20 +124,21 @@ impl Engine {
 
     /// Ends the engine: nothing begins any more; what runs may end by itself for as long as
     /// `drain`; what still runs then is asked to stop, with each step's grace, and then killed.
-    /// Unfinished groups are left to the next engine. Later calls return the first report.
-    /// Not cancel safe: the engine goes on ending, and nobody gets the report.
+    /// Unfinished groups are left to the next engine. All calls return the same report; a later
+    /// one with a shorter `drain` makes the end come sooner. Cancel safe: the engine goes on
+    /// ending, and another call gets the report.
     ///
     /// # Errors
-    /// The engine has ended already because its store broke.
+    /// The engine ended because its store broke, or was away when `drain` was over.
     pub async fn shutdown(&self, drain: Duration) -> Result<ShutdownReport, Ended> {
-        let (answer, report) = oneshot::channel();
-        let sent = self.0.sender.send(Message::Shutdown { drain, answer }).await.is_ok();
-        let report = if sent { report.await.ok() } else { None };
-        let mut first = self.0.shutdown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match (report, first.as_ref()) {
-            (Some(report), _) => Ok(first.insert(report).clone()),
-            (None, Some(report)) => Ok(report.clone()),
-            (None, None) => Err(self.ended()),
+        let by = self.0.clock.now() + drain;
+        self.0.ends_by.send_modify(|known| *known = Some(known.map_or(by, |known| known.min(by))));
+        if self.0.sender.send(Message::Shutdown { drain }).await.is_ok() {
+            self.0.sender.closed().await;
+        }
+        match self.0.end.get() {
+            Some(Ok(report)) => Ok(report.clone()),
+            Some(Err(_)) | None => Err(self.ended()),
         }
     }
 
@@ -139,7 +148,8 @@ impl Engine {
     }
 
     fn ended(&self) -> Ended {
-        Ended { cause: self.0.failure.get().cloned() }
+        let end = self.0.end.get().and_then(|end| end.as_ref().err());
+        Ended { cause: end.cloned() }
     }
 }
 

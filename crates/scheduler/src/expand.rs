@@ -42,6 +42,12 @@ pub enum ExpandError {
         /// The outputs that there are.
         others: Vec<OutputName>,
     },
+    /// The selection names nothing.
+    #[error("the release is asked for no output{}", listed(.others))]
+    NothingSelected {
+        /// The outputs that there are.
+        others: Vec<OutputName>,
+    },
     /// No primary flow has an output of the name.
     #[error("the release has no output `{name}` in its primary flow{}", listed(.others))]
     UnknownOutput {
@@ -159,11 +165,12 @@ fn selected(
         }
     };
     if chosen.is_empty() {
-        let trigger = match selection {
-            Selection::Trigger(trigger) => *trigger,
-            Selection::Outputs(_) => OutputTrigger::Manual,
-        };
-        return Err(ExpandError::NoOutput { trigger, others: others() });
+        return Err(match selection {
+            Selection::Trigger(trigger) => {
+                ExpandError::NoOutput { trigger: *trigger, others: others() }
+            }
+            Selection::Outputs(_) => ExpandError::NothingSelected { others: others() },
+        });
     }
     let with_steps = chosen.into_iter().map(|(flow, output)| {
         let steps = output.steps.iter().filter_map(|step| template.number(flow, step));
@@ -220,12 +227,12 @@ pub(crate) fn jobs(
         part.steps.iter().enumerate().map(|(at, step)| (*step, at)).collect();
     let mut jobs = Vec::with_capacity(part.steps.len());
     for number in &part.steps {
-        let (step, declared) = (&template.steps[*number], template.declared(*number));
+        let step = &template.steps[*number];
         let flow = &template.package.flows[step.flow].name;
         let payload = if step.has_references {
             let filled = reference::fill(&step.payload, |name| parameters.value(flow, name));
             Arc::new(filled.map_err(|source| {
-                let (flow, step) = (flow.clone(), declared.name.clone());
+                let (flow, step) = (flow.clone(), step.shared.step.clone());
                 ExpandError::References { flow, step, source }
             })?)
         } else {
@@ -234,16 +241,7 @@ pub(crate) fn jobs(
         let needs = step.needs.iter().filter_map(|(need, when)| {
             Some(PlannedNeed { job: JobIndex::from(*places.get(need)?), when: *when })
         });
-        jobs.push(PlannedJob {
-            step: declared.name.clone(),
-            flow: flow.clone(),
-            kind: declared.kind,
-            executor: step.executor.clone(),
-            payload,
-            policy: Arc::clone(&step.policy),
-            optional: declared.optional,
-            needs: needs.collect(),
-        });
+        jobs.push(PlannedJob { shared: Arc::clone(&step.shared), payload, needs: needs.collect() });
     }
     Ok(jobs)
 }
@@ -274,5 +272,194 @@ impl Sets {
         let (one, other) = (self.find(one), self.find(other));
         let (low, high) = (one.min(other), one.max(other));
         self.0[high] = low;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jobwright_core::parameter::{Layers, Values, resolve};
+    use jobwright_core::{Package, ParameterName, Timestamp};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn step(name: &str, needs: &[&str], payload: &Value) -> Value {
+        let needs: Vec<_> = needs
+            .iter()
+            .map(|need| match need.split_once('/') {
+                Some((flow, step)) => json!({ "flow": flow, "step": step }),
+                None => json!({ "step": need }),
+            })
+            .collect();
+        json!({ "name": name, "kind": "wrangle", "executor": "mock", "needs": needs,
+                "payload": payload })
+    }
+
+    /// `main` has two outputs that share `a`, one that stands alone, one that needs steps of
+    /// `lib`, one declared before what it needs, and two for schedules; `more` is primary too.
+    fn template() -> Template {
+        let none = Value::Null;
+        let main = json!({
+            "name": "main",
+            "on_failure": "fail_fast",
+            "parameters": [
+                { "name": "region", "type": "string", "default": "$count" },
+                { "name": "count", "type": "integer", "default": 3 },
+                { "name": "login", "type": "secret", "default": "db-login" },
+            ],
+            "steps": [
+                step("a", &[], &json!({ "n": 1 })),
+                step("b", &["a"], &json!({
+                    "text": "in $region for $$5", "whole": ["$count"], "host": "${env.host}",
+                })),
+                step("c", &["a"], &json!({ "login": "$login", "as": "x" })),
+                step("late", &["early"], &none),
+                step("early", &[], &none),
+                step("x", &[], &none),
+                step("y", &["lib/clean"], &none),
+            ],
+            "outputs": [
+                { "name": "left", "steps": ["b"] },
+                { "name": "alone", "steps": ["x"] },
+                { "name": "right", "steps": ["c"] },
+                { "name": "far", "steps": ["y"] },
+                { "name": "last", "steps": ["late"] },
+                { "name": "nightly", "trigger": "scheduled", "steps": ["x"] },
+                { "name": "weekly", "trigger": "scheduled", "steps": ["x", "late"] },
+            ],
+        });
+        let lib = json!({
+            "name": "lib",
+            "parameters": [{ "name": "region", "type": "string", "default": "lib's own" }],
+            "steps": [
+                step("read", &[], &json!("$region")),
+                step("clean", &["read"], &none),
+                step("unused", &["clean"], &none),
+            ],
+            "outputs": [{ "name": "hidden", "steps": ["unused"] }],
+        });
+        let more = json!({
+            "name": "more",
+            "steps": [step("m", &["lib/read"], &none)],
+            "outputs": [{ "name": "extra", "steps": ["m"] }],
+        });
+        let package: Package = serde_json::from_value(json!({
+            "name": "shop", "primary": ["main", "more"], "flows": [main, lib, more],
+        }))
+        .unwrap();
+        package.check().unwrap();
+        Template::new(package)
+    }
+
+    fn resolution(template: &Template, parts: &[Part]) -> Resolution {
+        let host = ParameterName::new("env.host").unwrap();
+        let environment = Values::from([(host, json!("db1"))]);
+        let layers = Layers { environment, ..Layers::default() };
+        resolve(&flows(template, parts), &layers, Timestamp::default()).unwrap()
+    }
+
+    /// One line per group: its outputs, then its jobs in order, each with what it needs.
+    fn check(selection: &Selection, expect: &str) {
+        let template = template();
+        let found = parts(&template, selection).map(|parts| {
+            let parameters = resolution(&template, &parts);
+            let lines = parts.iter().map(|part| {
+                let jobs = jobs(&template, part, &parameters).unwrap();
+                let words = jobs.iter().map(|job| {
+                    let needs = job.needs.iter().map(|need| jobs[need.job.at()].step.as_str());
+                    let needs: String = needs.flat_map(|need| ["<", need]).collect();
+                    format!("{}/{}{needs}", job.flow, job.step)
+                });
+                let outputs: Vec<_> = part.outputs.iter().map(OutputName::as_str).collect();
+                format!("{}: {}", outputs.join("+"), words.collect::<Vec<_>>().join(" "))
+            });
+            lines.collect::<Vec<_>>().join("\n")
+        });
+        let found = found.unwrap_or_else(|error| error.to_string());
+        let expect: Vec<_> = expect.trim().lines().map(str::trim).collect();
+        assert_eq!(found, expect.join("\n"));
+    }
+
+    fn named(names: &[&str]) -> Selection {
+        Selection::Outputs(names.iter().map(|name| OutputName::new(name).unwrap()).collect())
+    }
+
+    #[test]
+    fn outputs_that_share_work_share_a_group() {
+        check(
+            &Selection::Trigger(OutputTrigger::Manual),
+            "left+right: main/a main/b<a main/c<a
+             alone: main/x
+             far+extra: lib/read lib/clean<read main/y<clean more/m<read
+             last: main/early main/late<early",
+        );
+        check(
+            &Selection::Trigger(OutputTrigger::Scheduled),
+            "nightly+weekly: main/early main/late<early main/x",
+        );
+        check(&named(&["right"]), "right: main/a main/c<a");
+        // The order is that of the package, whatever the caller's, and twice is once.
+        check(
+            &named(&["nightly", "far", "left", "left"]),
+            "left: main/a main/b<a
+             far: lib/read lib/clean<read main/y<clean
+             nightly: main/x",
+        );
+        check(
+            &named(&["left", "hidden"]),
+            "the release has no output `hidden` in its primary flow; it has `left`, `alone`, \
+             `right`, `far`, `last`, `nightly`, `weekly`, `extra`",
+        );
+        check(
+            &named(&[]),
+            "the release is asked for no output; it has `left`, `alone`, `right`, `far`, `last`, \
+             `nightly`, `weekly`, `extra`",
+        );
+    }
+
+    #[test]
+    fn a_trigger_without_outputs_is_refused() {
+        let mut template = template();
+        template.package.flows[0].outputs.truncate(1);
+        template.package.primary.truncate(1);
+        let error = parts(&template, &Selection::Trigger(OutputTrigger::Scheduled)).unwrap_err();
+        let text = "the release has no scheduled output in its primary flow; it has `left`";
+        assert_eq!(error.to_string(), text);
+        template.package.flows[0].outputs.clear();
+        let error = parts(&template, &Selection::Trigger(OutputTrigger::Manual)).unwrap_err();
+        assert_eq!(error.to_string(), "the release has no manual output in its primary flow");
+    }
+
+    #[test]
+    fn references_are_filled_once_and_what_has_none_is_shared() {
+        let template = template();
+        let parts = parts(&template, &named(&["left", "right", "far"])).unwrap();
+        let parameters = resolution(&template, &parts);
+        let all: Vec<_> =
+            parts.iter().flat_map(|it| jobs(&template, it, &parameters).unwrap()).collect();
+        let payload =
+            |step: &str| &all.iter().find(|job| job.step.as_str() == step).unwrap().payload;
+        // A value is text: the `$count` in it is not a reference.
+        let filled = json!({ "text": "in $count for $5", "whole": [3], "host": "db1" });
+        assert_eq!(**payload("b"), filled);
+        assert_eq!(**payload("c"), json!({ "login": { "$secret": "db-login" }, "as": "x" }));
+        // The same name is another parameter in another flow.
+        assert_eq!(**payload("read"), json!("lib's own"));
+        assert!(Arc::ptr_eq(payload("a"), &template.steps[0].payload));
+        // The flow of the first output says what a failure means.
+        let policies: Vec<_> = parts.iter().map(|part| on_failure(&template, part)).collect();
+        assert_eq!(policies, [FailurePolicy::FailFast; 2]);
+    }
+
+    #[test]
+    fn payloads_that_cannot_be_filled_name_their_step() {
+        let mut template = template();
+        template.steps[0].payload = Arc::new(json!({ "deep": ["$nowhere"] }));
+        template.steps[0].has_references = true;
+        let parts = parts(&template, &named(&["left"])).unwrap();
+        let error = jobs(&template, &parts[0], &resolution(&template, &parts)).unwrap_err();
+        assert_eq!(error.to_string(), "step `a` of flow `main` cannot be given its values");
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains("at `/deep/0`: no parameter is named `nowhere`"), "{cause}");
     }
 }

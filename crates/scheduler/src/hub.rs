@@ -2,6 +2,7 @@
 //! it never slows the engine.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jobwright_core::{AttemptId, Commit, Event, GroupId, Seq, Timestamp};
 use tokio::sync::broadcast;
@@ -57,34 +58,46 @@ pub enum Notice {
 enum Told {
     Turn(Arc<Commit>),
     Line(Notice),
+    Over,
 }
 
 /// Where everything is told.
 #[derive(Debug, Clone)]
-pub(crate) struct Hub(broadcast::Sender<Told>);
+pub(crate) struct Hub {
+    sender: broadcast::Sender<Told>,
+    is_over: Arc<AtomicBool>,
+}
 
 impl Hub {
     pub(crate) fn new() -> Self {
-        Self(broadcast::Sender::new(DEPTH))
+        Self { sender: broadcast::Sender::new(DEPTH), is_over: Arc::default() }
+    }
+
+    /// Tells that nothing will be told any more.
+    pub(crate) fn close(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        let _ = self.sender.send(Told::Over);
     }
 
     /// Tells what became durable in a turn.
     pub(crate) fn turn(&self, commit: &Arc<Commit>) {
-        if self.0.receiver_count() > 0 && !commit.journal.is_empty() {
-            let _ = self.0.send(Told::Turn(Arc::clone(commit)));
+        if self.sender.receiver_count() > 0 && !commit.journal.is_empty() {
+            let _ = self.sender.send(Told::Turn(Arc::clone(commit)));
         }
     }
 
     /// Tells a line; `notice` is only made where somebody listens.
     pub(crate) fn line(&self, notice: impl FnOnce() -> Notice) {
-        if self.0.receiver_count() > 0 {
-            let _ = self.0.send(Told::Line(notice()));
+        if self.sender.receiver_count() > 0 {
+            let _ = self.sender.send(Told::Line(notice()));
         }
     }
 
     pub(crate) fn subscribe(&self, group: Option<GroupId>) -> Subscription {
-        let pending = Vec::new().into_iter();
-        Subscription { receiver: self.0.subscribe(), group, pending }
+        // First subscribed, then looked: who misses the flag hears that it is over.
+        let receiver = self.sender.subscribe();
+        let is_over = self.is_over.load(Ordering::SeqCst);
+        Subscription { receiver, group, pending: Vec::new().into_iter(), is_over }
     }
 }
 
@@ -94,21 +107,25 @@ pub struct Subscription {
     receiver: broadcast::Receiver<Told>,
     group: Option<GroupId>,
     pending: std::vec::IntoIter<Notice>,
+    is_over: bool,
 }
 
 impl Subscription {
-    /// Waits for what happens next; none when the engine is gone. Cancel safe.
+    /// Waits for what happens next; none when the engine has ended. Cancel safe.
     pub async fn next(&mut self) -> Option<Notice> {
         loop {
             if let Some(notice) = self.pending.next() {
                 return Some(notice);
+            }
+            if self.is_over {
+                return None;
             }
             match self.receiver.recv().await {
                 Ok(Told::Turn(commit)) => self.pending = self.events(&commit).into_iter(),
                 Ok(Told::Line(notice)) if self.wants(&notice) => return Some(notice),
                 Ok(Told::Line(_)) => {}
                 Err(RecvError::Lagged(missed)) => return Some(Notice::Gap { missed }),
-                Err(RecvError::Closed) => return None,
+                Ok(Told::Over) | Err(RecvError::Closed) => self.is_over = true,
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! An input enters together with the time; events (facts to keep) and effects (things to do) come
 //! out. All state changes go through [`Group::apply`](group::Group::apply); the indexes here
-//! (lanes, limits, timers, runs) are derived from that state and follow it in [`Scheduler::record`].
+//! (lanes, limits, timers, runs) are derived from that state and follow it in `record`.
 //!
 //! ```text
 //! step ─► submit │ adopt │ cancel │ report │ forget │ drain │ halt ─► expire ─► dispatch
@@ -106,6 +106,7 @@ impl Scheduler {
     /// Takes one input at the time `now`, and adds what follows from it to `out`. Steps that share
     /// a result must share the time. Time may stand still or jump, in both directions.
     pub fn step(&mut self, now: Timestamp, input: Input, out: &mut StepResult) {
+        let is_beat = matches!(input, Input::Report { report: Report::Beat, .. });
         match input {
             Input::Submit { groups, epoch } => self.submit(groups, epoch, now, out),
             Input::Adopt { group, epoch, node } => self.adopt(group, epoch, node, now, out),
@@ -116,7 +117,10 @@ impl Scheduler {
             Input::Halt => self.halt(now, out),
             Input::Tick => {}
         }
-        self.expire(now, out);
+        // Beats of a turn come first, and none of them may time another out that waits behind it.
+        if !is_beat {
+            self.expire(now, out);
+        }
         self.follow_ended(now, out);
         self.dispatch(now, out);
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jobwright_core::reference;
-use jobwright_core::{ExecutorName, FlowName, Package, Policy, StepName, StepRef, Trigger};
+use jobwright_core::{ExecutorName, FlowName, Package, PlannedStep, StepName, StepRef, Trigger};
 
 /// A package made ready for expansion.
 #[derive(Debug)]
@@ -21,14 +21,11 @@ pub(crate) struct Template {
 #[derive(Debug)]
 pub(crate) struct TemplateStep {
     pub(crate) flow: usize,
-    /// Its place in its flow.
-    pub(crate) at: usize,
     pub(crate) needs: Vec<(usize, Trigger)>,
     pub(crate) payload: Arc<serde_json::Value>,
     pub(crate) has_references: bool,
-    pub(crate) policy: Arc<Policy>,
-    /// One name for all steps of an executor, so that comparing them is comparing pointers.
-    pub(crate) executor: ExecutorName,
+    /// What its jobs share, run after run.
+    pub(crate) shared: Arc<PlannedStep>,
 }
 
 impl Template {
@@ -46,13 +43,14 @@ impl Template {
         let mut executors = BTreeSet::new();
         let mut steps = Vec::with_capacity(total);
         for (flow_at, flow) in package.flows.iter().enumerate() {
-            for (at, step) in flow.steps.iter().enumerate() {
+            for step in &flow.steps {
                 let number = |on: &StepRef| {
                     let flow = on.flow.as_ref().unwrap_or(&flow.name);
                     numbers.get(&(flow.clone(), on.step.clone())).copied()
                 };
                 let needs =
                     step.needs.iter().filter_map(|need| Some((number(&need.on)?, need.when)));
+                // One name for all steps of an executor: comparing them is comparing pointers.
                 let executor = match executors.get(&step.executor) {
                     Some(known) => ExecutorName::clone(known),
                     None => {
@@ -60,14 +58,20 @@ impl Template {
                         step.executor.clone()
                     }
                 };
+                let shared = PlannedStep {
+                    step: step.name.clone(),
+                    flow: flow.name.clone(),
+                    kind: step.kind,
+                    executor,
+                    policy: step.policy.clone(),
+                    optional: step.optional,
+                };
                 steps.push(TemplateStep {
                     flow: flow_at,
-                    at,
                     needs: needs.collect(),
                     payload: Arc::new(step.payload.clone()),
                     has_references: reference::has_references(&step.payload),
-                    policy: Arc::new(step.policy.clone()),
-                    executor,
+                    shared: Arc::new(shared),
                 });
             }
         }
@@ -78,11 +82,5 @@ impl Template {
     pub(crate) fn number(&self, flow: usize, step: &StepName) -> Option<usize> {
         let flow = self.package.flows[flow].name.clone();
         self.numbers.get(&(flow, step.clone())).copied()
-    }
-
-    /// The step as declared.
-    pub(crate) fn declared(&self, step: usize) -> &jobwright_core::Step {
-        let it = &self.steps[step];
-        &self.package.flows[it.flow].steps[it.at]
     }
 }

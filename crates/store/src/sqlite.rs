@@ -32,7 +32,7 @@ pub use self::open::OpenError;
 
 /// A store in one file of an embedded database, for one process and one engine at a time.
 ///
-/// Beside the file there are `<file>-wal` and `<file>-shm` while it is open, which belong to it, and
+/// Beside the file there are `<file>-wal` and `<file>-shm` while it is open, which belong to it and
 /// `<file>.lock`, which says who has it. All can be read by the user alone. Network file systems
 /// are not supported.
 ///

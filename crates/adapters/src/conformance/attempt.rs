@@ -8,8 +8,8 @@ use jobwright_core::secret::{SecretString, Secrets};
 use jobwright_core::{
     Artifact, Artifacts, Attempt, AttemptParts, Cancellation, DeploymentId, Digest, ExecutorName,
     FailurePolicy, FlowName, GroupId, Handle, JobId, JobIndex, JobInput, JobKind, OutputTrigger,
-    ParameterName, Plan, PlannedJob, Policy, ReleaseId, Reporter, RunContext, RunId, RunPolicy,
-    StepName, Timestamp, Unheard,
+    ParameterName, Plan, PlannedJob, PlannedStep, Policy, ReleaseId, Reporter, RunContext, RunId,
+    RunPolicy, StepName, Timestamp, Unheard,
 };
 
 /// Begins an attempt: the first one at job 1 of job group 1, step `step`, with this payload.
@@ -167,15 +167,18 @@ impl AttemptBuilder {
                 digest: Digest::of(b""),
             },
         };
-        let job = PlannedJob {
+        let shared = PlannedStep {
             step: StepName::new(&self.step).expect(NAME),
             flow: FlowName::new("flow").expect(NAME),
             kind: JobKind::default(),
             executor: ExecutorName::new("executor").expect(NAME),
-            payload: Arc::new(self.payload.clone()),
-            policy: Arc::new(Policy::default()),
+            policy: Policy::default(),
             optional: false,
-            needs: Vec::new(),
+        };
+        let job = PlannedJob {
+            shared: Arc::new(shared),
+            payload: Arc::new(self.payload.clone()),
+            needs: Box::default(),
         };
         Plan {
             run: Arc::new(run),

@@ -1,3 +1,5 @@
+//! The mock does what its script says, and tells what it did.
+
 use std::time::Duration;
 
 use jobwright_core::{Attempt, CancelReason, Executor, Failure, Outcome, Stop, StopReason};

@@ -370,7 +370,7 @@ mod tests {
                     inside each other";
         check(&nested(MAX_PAYLOAD_DEPTH + 1), deep);
         check(&json!("x".repeat(MAX_PAYLOAD - 2)), "");
-        let large = "flow `main`, step `read`: the payload has 1048577 bytes as JSON, 1048576 are \
+        let large = "flow `main`, step `read`: the payload has 8388609 bytes as JSON, 8388608 are \
                      allowed";
         check(&json!("x".repeat(MAX_PAYLOAD - 1)), large);
 

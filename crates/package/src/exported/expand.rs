@@ -4,7 +4,8 @@
 //! schemadrift → sqlexecution (before) ─┬→ fileconverter ───┐
 //!                                      ├→ ingest ──────────┼→ wrangle ─┬→ profile
 //!                                      └→ artifactstaging ─┘           ├→ filewriter ─┐
-//!                                                                      └→ publish ────┴→ sqlexecution (after)
+//!                                                                      └→ publish ────┴→ sqlexec-
+//!                                                                                  ution (after)
 //! ```
 //!
 //! A publication needs the transform, not the file writers: it loads a result, and a file that

@@ -8,7 +8,7 @@ use jobwright_core::{
     Append, Commit, CommitError, GroupId, Kind, Record, Refusal, RunId, StoreError, Timestamp,
 };
 
-use super::message::SubmitError;
+use super::message::{Submission, SubmitError};
 use super::{Driver, may_pass};
 use crate::machine::{Effect, Input};
 
@@ -19,7 +19,7 @@ impl Driver {
     /// Makes the turn's events durable, with the documents of the runs that it accepted. Returns
     /// when they are. Parts that the store refuses are taken out, with all their effects.
     pub(super) async fn append(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        self.answer_refused();
+        let refused = self.refused();
         let mut pause = Duration::from_millis(50);
         let mut commit = self.commit(now);
         while !commit.is_empty() {
@@ -27,17 +27,24 @@ impl Driver {
                 Ok(()) => break,
                 Err(CommitError::Refused(refusals)) => {
                     let groups = self.take_out(&refusals);
-                    commit = self.without(&commit, &groups);
+                    let rest = self.without(&commit, &groups);
+                    if parts(&rest) == parts(&commit) {
+                        return Err(broken(CommitError::Refused(refusals)));
+                    }
+                    commit = rest;
                 }
                 Err(error) if may_pass(&error) => {
                     tracing::error!(%error, "the store cannot write; nothing goes on until it can");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(PAUSE_CAP);
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE_CAP),
+                        () = self.out_of_time() => return Err(broken(error)),
+                    }
                 }
                 Err(error) => return Err(broken(error)),
             }
         }
         self.hub.turn(&commit);
+        self.answer_refused(refused);
         Ok(())
     }
 
@@ -69,20 +76,31 @@ impl Driver {
         Arc::new(Commit { journal, catalog: changes.collect(), contents: Vec::new() })
     }
 
-    /// Answers the runs that the machine refused.
-    fn answer_refused(&mut self) {
-        for effect in &self.turn.out.effects {
-            if let Effect::Refuse { run, running } = effect
-                && let Some(submission) = self.turn.submissions.remove(run)
-            {
-                let _ = submission.answer.send(Err(SubmitError::Running(*running)));
-            }
+    /// Takes the runs out that the machine refused, each with the run that goes on.
+    fn refused(&mut self) -> Vec<(Box<Submission>, RunId)> {
+        let refused = self.turn.out.effects.iter().filter_map(|effect| match effect {
+            Effect::Refuse { run, running } => Some((self.turn.submissions.remove(run)?, *running)),
+            _ => None,
+        });
+        refused.collect()
+    }
+
+    /// Answers the runs that the machine refused: the run because of which it did is durable now,
+    /// or was itself refused by the store.
+    fn answer_refused(&mut self, refused: Vec<(Box<Submission>, RunId)>) {
+        for (submission, running) in refused {
+            let error = match self.turn.gone.contains(&running) {
+                true => SubmitError::Changed,
+                false => SubmitError::Running(running),
+            };
+            let _ = submission.answer.send(Err(error));
         }
+        self.turn.gone.clear();
     }
 
     /// Takes what the store refused out of the turn: groups that others drive, runs whose
-    /// documents cannot be written. Returns their groups, which the machine forgets at the beginning
-    /// of the next turn.
+    /// documents cannot be written. Returns their groups, which the machine forgets when the next
+    /// turn begins.
     fn take_out(&mut self, refusals: &[Refusal]) -> BTreeSet<GroupId> {
         let mut groups = BTreeSet::new();
         for refusal in refusals {
@@ -107,6 +125,7 @@ impl Driver {
                 }
             }
         }
+        self.let_go(&groups);
         self.turn
             .out
             .effects
@@ -115,12 +134,36 @@ impl Driver {
         groups
     }
 
+    /// Lets groups go that the machine will forget: their attempts are others' now, and whoever
+    /// waits for them, or cancels them, is told that nobody here will answer.
+    fn let_go(&mut self, groups: &BTreeSet<GroupId>) {
+        for group in groups {
+            self.waiters.remove(group);
+        }
+        self.turn.answers.retain(|(group, _)| !groups.contains(group));
+        let listener = &self.listener;
+        self.attempts.retain(|attempt, held| {
+            let stays = !groups.contains(&attempt.group);
+            if !stays {
+                held.abort.abort();
+                listener.forget(attempt);
+            }
+            stays
+        });
+    }
+
     fn refuse(&mut self, run: i64, error: SubmitError) -> Vec<GroupId> {
         let submission = RunId::new(run).ok().and_then(|run| self.turn.submissions.remove(&run));
         let Some(submission) = submission else { return Vec::new() };
+        self.turn.gone.insert(submission.run);
         let _ = submission.answer.send(Err(error));
         submission.groups.into_iter().map(|(group, _)| group).collect()
     }
+}
+
+/// How many parts there are that may be refused.
+fn parts(commit: &Commit) -> usize {
+    commit.journal.len() + commit.catalog.len()
 }
 
 fn broken(error: CommitError) -> StoreError {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use jobwright_core::{
     Artifacts, CancelReason, Change, DeploymentId, Epoch, GroupId, JobIndex, Lease, Plan, Record,
-    RunId,
+    RunId, Verdict,
 };
 use thiserror::Error;
 use tokio::sync::oneshot;
 
 use super::Driver;
-use super::shutdown::ShutdownReport;
+use crate::engine::Accepting;
 use crate::machine::{AttemptKey, Input, Report, WaitReason};
 
 /// Why each job of a live group is where it is; empty if the group is not live here.
@@ -19,19 +19,22 @@ pub(crate) type Waiting = Vec<(JobIndex, WaitReason)>;
 /// Something for the loop.
 pub(crate) enum Message {
     /// A run begins.
-    Submit(Submission),
+    Submit(Box<Submission>),
     /// A group of an earlier engine: it stands still until it is adopted.
     Load { group: GroupId, records: Vec<Record>, artifacts: Artifacts },
     /// Groups that were loaded are driven from now on.
     Adopt { leases: Vec<Lease> },
-    /// A group is to be cancelled; answered when that is durable.
+    /// Somebody waits for the end of a group. Dropped at once if the loop does not drive it.
+    Wait { group: GroupId, waiter: oneshot::Sender<Verdict> },
+    /// A group is to be cancelled; answered when that is durable, and dropped at once if the loop
+    /// does not drive the group.
     Cancel { group: GroupId, reason: CancelReason, answer: oneshot::Sender<()> },
     /// An executor says something about an attempt.
     Report { attempt: AttemptKey, report: Report },
     /// Why are the jobs of a group where they are?
     Ask { group: GroupId, answer: oneshot::Sender<Waiting> },
     /// The engine is to end.
-    Shutdown { drain: std::time::Duration, answer: oneshot::Sender<ShutdownReport> },
+    Shutdown { drain: std::time::Duration },
 }
 
 /// A run with everything that becomes durable with it.
@@ -42,6 +45,9 @@ pub(crate) struct Submission {
     pub(crate) changes: Vec<Change>,
     pub(crate) artifacts: Artifacts,
     pub(crate) answer: oneshot::Sender<Result<(), SubmitError>>,
+    /// Kept until the submission is answered.
+    #[expect(dead_code, reason = "what counts is that it is held")]
+    pub(crate) accepting: Accepting,
 }
 
 impl Submission {
@@ -85,20 +91,40 @@ impl Driver {
                 });
                 self.turn.inputs.extend(adoptions);
             }
+            Message::Wait { group, waiter } => self.wait(group, waiter),
             Message::Cancel { group, reason, answer } => {
-                self.turn.inputs.push(Input::Cancel { group, reason });
-                self.turn.answers.push(answer);
+                if self.machine.drives(group) {
+                    self.turn.inputs.push(Input::Cancel { group, reason });
+                    self.turn.answers.push((group, answer));
+                }
             }
             Message::Report { attempt, report } => {
                 if let Report::Ended(_) = report {
                     self.attempts.remove(&attempt);
                     self.listener.forget(&attempt);
                 }
-                self.turn.inputs.push(Input::Report { attempt, report });
+                let inputs = match report {
+                    Report::Beat => &mut self.turn.beats,
+                    Report::Started(_) | Report::Ended(_) => &mut self.turn.inputs,
+                };
+                inputs.push(Input::Report { attempt, report });
             }
             Message::Ask { group, answer } => self.turn.questions.push((group, answer)),
-            Message::Shutdown { drain, answer } => self.begin_to_end(drain, answer),
+            Message::Shutdown { drain } => self.begin_to_end(drain),
         }
+    }
+
+    fn wait(&mut self, group: GroupId, waiter: oneshot::Sender<Verdict>) {
+        if !self.machine.drives(group) {
+            return;
+        }
+        let mut waiters = self.waiters.entry(group).or_default();
+        // Those who gave up are looked for when the list has doubled: a look per doubling keeps
+        // the list short and the work small.
+        if waiters.len().is_power_of_two() {
+            waiters.retain(|waiter| !waiter.is_closed());
+        }
+        waiters.push(waiter);
     }
 
     fn load(&mut self, group: GroupId, records: &[Record], artifacts: Artifacts) {

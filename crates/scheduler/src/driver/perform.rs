@@ -19,6 +19,9 @@ use super::message::Message;
 use super::{Driver, Held, Seat};
 use crate::machine::{AttemptKey, Effect, Input, Order, Report};
 
+/// How long a source of secrets that does not answer is left alone.
+const FETCH_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// The room in which inline attempts are polled: one allocation for all that end at once.
 pub(super) type Room = ReusableBoxFuture<'static, Result<Success, Failure>>;
 
@@ -66,7 +69,7 @@ impl Driver {
             self.artifacts
                 .retain(|(deployment, run), _| self.machine.drives_run(*deployment, *run));
         }
-        for answer in self.turn.answers.drain(..) {
+        for (_, answer) in self.turn.answers.drain(..) {
             let _ = answer.send(());
         }
         for (group, answer) in self.turn.questions.drain(..) {
@@ -155,12 +158,16 @@ impl Driver {
     fn reattach(&mut self, order: Order) {
         let key = order.attempt;
         let executor = self.seats.get(&order.plan.jobs[key.job.at()].executor).cloned();
+        let (names, source) = (secret_names(&order), self.secrets.clone());
         let attempt = self.attempt(order);
         let taken = attempt.clone();
         let execution = async move {
             let Some(seat) = executor else {
                 return Err(Failure::lost("the engine has no such executor any more"));
             };
+            if let Some(source) = source {
+                taken.reveal(fetch_again(&*source, &names).await);
+            }
             match seat.executor.reattach(taken).await {
                 Reattached::Ended(Outcome::Succeeded(success)) => Ok(success),
                 Reattached::Ended(Outcome::Failed(failure)) => Err(*failure),
@@ -173,6 +180,10 @@ impl Driver {
     }
 
     /// Lets an attempt run in a task of its own. A panic in it is a failed attempt.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what is spawned is held, and ended with the loop"
+    )]
     fn spawn(
         &mut self,
         key: AttemptKey,
@@ -180,7 +191,7 @@ impl Driver {
         execution: impl Future<Output = Result<Success, Failure>> + Send + 'static,
     ) {
         let sender = self.listener.sender();
-        let running = self.tracker.spawn(async move {
+        let running = tokio::spawn(async move {
             let result = AssertUnwindSafe(execution).catch_unwind().await;
             let result = result.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
             let report = Report::Ended(outcome(result));
@@ -250,7 +261,30 @@ fn secret_names(order: &Order) -> Vec<Arc<str>> {
             | serde_json::Value::String(_) => {}
         }
     }
-    declared.into_iter().filter(|name| used.contains_key(&**name)).collect()
+    let mut needed: Vec<_> =
+        declared.into_iter().filter(|name| used.contains_key(&**name)).collect();
+    needed.sort_unstable();
+    needed.dedup();
+    needed
+}
+
+/// Fetches the secrets of work that goes on already and may still say them: its executor masks
+/// them. It is asked until the source answers; one that is gone is one that nobody can mask.
+async fn fetch_again(source: &dyn SecretSource, names: &[Arc<str>]) -> Secrets {
+    let mut contents = BTreeMap::new();
+    for name in names {
+        loop {
+            match source.fetch(name).await {
+                Ok(content) => {
+                    contents.insert(name.to_string(), content);
+                    break;
+                }
+                Err(SecretError::Unknown(_)) => break,
+                Err(SecretError::Unavailable { .. } | _) => tokio::time::sleep(FETCH_PAUSE).await,
+            }
+        }
+    }
+    Secrets::new(contents)
 }
 
 async fn fetch(source: Option<&dyn SecretSource>, names: &[Arc<str>]) -> Result<Secrets, Failure> {

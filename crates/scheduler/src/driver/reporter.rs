@@ -1,6 +1,6 @@
 //! Where attempts report to while they run: into the loop, and to those who listen.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use dashmap::DashMap;
@@ -12,25 +12,39 @@ use crate::clock::Clock;
 use crate::hub::{Hub, Notice};
 use crate::machine::{AttemptKey, Report};
 
+/// So few beats are not worth tidying.
+const TIDY: usize = 1024;
+
 /// The reporter of all attempts of an engine.
 pub(crate) struct Listener {
     sender: mpsc::Sender<Message>,
     hub: Hub,
     clock: Clock,
-    /// When each attempt that promises heartbeats was last passed on, so that a chatty one does
-    /// not fill the loop's inbox.
+    /// Until when the beats of each attempt need not be passed on, so that a chatty one does not
+    /// fill the loop's inbox.
     beats: DashMap<(GroupId, JobIndex), Timestamp>,
     /// Whether any attempt ever beat: most engines need not look.
     any_beats: AtomicBool,
+    /// With how many entries the beats are next rid of those that say nothing any more: of
+    /// attempts that beat in the very moment in which they ended.
+    tidy_at: AtomicUsize,
 }
 
 impl Listener {
     pub(crate) fn new(sender: mpsc::Sender<Message>, hub: Hub, clock: Clock) -> Self {
-        Self { sender, hub, clock, beats: DashMap::new(), any_beats: AtomicBool::new(false) }
+        let (beats, any_beats) = (DashMap::new(), AtomicBool::new(false));
+        Self { sender, hub, clock, beats, any_beats, tidy_at: AtomicUsize::new(TIDY) }
     }
 
     pub(crate) fn sender(&self) -> mpsc::Sender<Message> {
         self.sender.clone()
+    }
+
+    fn tidy(&self, now: Timestamp) {
+        if self.beats.len() >= self.tidy_at.load(Ordering::Relaxed) {
+            self.beats.retain(|_, until| now < *until);
+            self.tidy_at.store(TIDY.max(2 * self.beats.len()), Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn forget(&self, attempt: &AttemptKey) {
@@ -56,8 +70,7 @@ impl Reporter for Listener {
         let Some(period) = attempt.job().policy.timeouts.heartbeat else { return };
         let now = self.clock.now();
         let place = (attempt.group(), attempt.index());
-        let last = self.beats.get(&place).map(|last| *last);
-        if last.is_some_and(|last| now.since(last) < period / 4) {
+        if self.beats.get(&place).is_some_and(|until| now < *until) {
             return;
         }
         let message = Message::Report { attempt: key(attempt), report: Report::Beat };
@@ -65,7 +78,8 @@ impl Reporter for Listener {
         // passed on.
         if self.sender.try_send(message).is_ok() {
             self.any_beats.store(true, Ordering::Relaxed);
-            self.beats.insert(place, now);
+            self.beats.insert(place, now + period / 4);
+            self.tidy(now);
         }
     }
 

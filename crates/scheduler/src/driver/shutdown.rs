@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
-use jobwright_core::{GroupId, StoreError, Timestamp};
-use tokio::sync::oneshot;
+use jobwright_core::{GroupId, Timestamp};
 use tokio::time::Instant;
 
 use super::Driver;
 use crate::machine::Input;
+
+/// How long the store may take to give the groups up at the end.
+const RELEASE_WITHIN: Duration = Duration::from_secs(5);
 
 /// How an engine ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -30,9 +32,9 @@ pub(crate) enum Ending {
     #[default]
     NotYet,
     /// Nothing begins any more; live attempts may end by themselves until then.
-    Draining { until: Timestamp, report: ShutdownReport, answer: oneshot::Sender<ShutdownReport> },
+    Draining { until: Timestamp, report: ShutdownReport },
     /// Live attempts have been asked to stop; the machine's timers see to it that they end.
-    Halting { report: ShutdownReport, answer: oneshot::Sender<ShutdownReport> },
+    Halting { report: ShutdownReport },
 }
 
 impl Ending {
@@ -42,18 +44,38 @@ impl Ending {
 }
 
 impl Driver {
-    pub(super) fn begin_to_end(
-        &mut self,
-        drain: Duration,
-        answer: oneshot::Sender<ShutdownReport>,
-    ) {
-        if self.ending.has_begun() {
-            return;
-        }
-        self.turn.inputs.push(Input::Drain);
+    /// Begins to end; whoever asks once more can make the end come sooner, never later.
+    pub(super) fn begin_to_end(&mut self, drain: Duration) {
         let until = self.clock.now() + drain;
-        let report = ShutdownReport { live: self.attempts.len(), ..ShutdownReport::default() };
-        self.ending = Ending::Draining { until, report, answer };
+        match &mut self.ending {
+            Ending::NotYet => {
+                self.turn.inputs.push(Input::Drain);
+                let live = self.attempts.len();
+                let report = ShutdownReport { live, ..ShutdownReport::default() };
+                self.ending = Ending::Draining { until, report };
+            }
+            Ending::Draining { until: known, .. } => *known = until.min(*known),
+            Ending::Halting { .. } => {}
+        }
+    }
+
+    /// Waits until the engine should have ended. While the store is away nothing else ends it:
+    /// what is not durable is then as if it had not happened.
+    pub(super) async fn out_of_time(&mut self) {
+        loop {
+            let ends_by = *self.ends_by.borrow_and_update();
+            let clock = self.clock;
+            let over = async {
+                match ends_by {
+                    Some(at) => tokio::time::sleep_until(clock.instant(at)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = over => return,
+                changed = self.ends_by.changed() => if changed.is_err() { return },
+            }
+        }
     }
 
     /// Whether nothing is left to do before the end.
@@ -69,10 +91,10 @@ impl Driver {
     /// Asks what still runs to stop, when it was given time enough.
     pub(super) fn halt_when_due(&mut self) {
         self.ending = match std::mem::take(&mut self.ending) {
-            Ending::Draining { until, mut report, answer } if until <= self.clock.now() => {
+            Ending::Draining { until, mut report } if until <= self.clock.now() => {
                 report.interrupted = self.attempts.len();
                 self.turn.inputs.push(Input::Halt);
-                Ending::Halting { report, answer }
+                Ending::Halting { report }
             }
             other => other,
         };
@@ -86,24 +108,26 @@ impl Driver {
         })
     }
 
-    /// Lets the groups go and answers whoever asked for the end.
-    pub(super) async fn finish(mut self) -> Result<ShutdownReport, StoreError> {
-        let unfinished = self.machine.groups().collect();
-        match std::mem::take(&mut self.ending) {
-            Ending::Draining { mut report, answer, .. }
-            | Ending::Halting { mut report, answer } => {
-                self.store.release(self.node).await?;
-                report.unfinished = unfinished;
-                let _ = answer.send(report.clone());
-                Ok(report)
-            }
-            Ending::NotYet => Ok(ShutdownReport { unfinished, ..ShutdownReport::default() }),
+    /// Lets the groups go and says how the engine ended. Everything is durable by now, so a store
+    /// that cannot let go does not matter: the groups are then free when the lease is over.
+    pub(super) async fn finish(&mut self) -> ShutdownReport {
+        let released = tokio::time::timeout(RELEASE_WITHIN, self.store.release(self.node)).await;
+        match released {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the engine's job groups are not given up"),
+            Err(_) => tracing::warn!("the store does not answer; job groups are not given up"),
         }
+        let mut report = match std::mem::take(&mut self.ending) {
+            Ending::Draining { report, .. } | Ending::Halting { report } => report,
+            Ending::NotYet => ShutdownReport::default(),
+        };
+        report.unfinished = self.machine.groups().collect();
+        report
     }
 }
 
 /// However the loop ends, nothing of it goes on: what still runs is dropped, and those who wait
-/// are told that nobody will answer.
+/// or listen are told that nothing more comes.
 impl Drop for Driver {
     fn drop(&mut self) {
         // First closed, then told: whoever begins to wait in between sees that it is closed.
@@ -111,7 +135,7 @@ impl Drop for Driver {
         for held in self.attempts.values() {
             held.abort.abort();
         }
-        self.tracker.close();
         self.waiters.clear();
+        self.hub.close();
     }
 }

@@ -1,18 +1,21 @@
 //! How an engine begins.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
 
-use dashmap::DashMap;
+use futures_util::FutureExt;
 use jobwright_core::secret::SecretSource;
 use jobwright_core::{Executor, ExecutorName, NameError, NodeId, PoolName, Store, StoreError};
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use super::gates::Gates;
 use super::ids::Ids;
-use super::{Engine, Inner};
+use super::shelf::Shelf;
+use super::{End, Engine, Inner};
 use crate::clock::Clock;
 use crate::driver::{Driver, Listener, Seat};
 use crate::hub::Hub;
@@ -47,6 +50,9 @@ pub enum StartError {
     /// Two executors have the same name.
     #[error("executor `{0}` is given twice")]
     Twice(ExecutorName),
+    /// A limit is given for an executor that the engine does not have.
+    #[error("executor `{0}` is given a limit, and the engine has no such executor")]
+    NoExecutor(ExecutorName),
     /// The store failed.
     #[error("unfinished job groups cannot be taken up")]
     Store(#[from] StoreError),
@@ -123,12 +129,16 @@ impl EngineBuilder {
     /// store. Not cancel safe.
     ///
     /// # Errors
-    /// Refuses wrong names and a missing store; fails when the store does.
+    /// Refuses wrong names, a limit without its executor, and a missing store; fails when the
+    /// store does.
     pub async fn start(self) -> Result<Engine, StartError> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
         let store = self.store.ok_or(StartError::NoStore)?;
+        if let Some(name) = self.limits.keys().find(|name| !self.executors.contains_key(*name)) {
+            return Err(StartError::NoExecutor(name.clone()));
+        }
         let seats: BTreeMap<_, _> = self
             .executors
             .into_iter()
@@ -146,7 +156,8 @@ impl EngineBuilder {
         #[expect(clippy::disallowed_methods, reason = "the engine's door: one id per life")]
         let node = NodeId(Uuid::now_v7());
         let (sender, inbox) = mpsc::channel(INBOX);
-        let (clock, hub, waiters) = (Clock::start(), Hub::new(), Arc::new(DashMap::new()));
+        let ends_by = watch::Sender::new(None);
+        let (clock, hub) = (Clock::start(), Hub::new());
         let listener = Arc::new(Listener::new(sender.clone(), hub.clone(), clock));
         let executors = seats.keys().cloned().collect();
         let driver = Driver {
@@ -157,18 +168,18 @@ impl EngineBuilder {
             seats,
             secrets: self.secrets,
             hub: hub.clone(),
-            waiters: Arc::clone(&waiters),
+            waiters: Default::default(),
             listener,
             inbox,
-            tracker: TaskTracker::new(),
             turn: crate::driver::Turn::default(),
-            attempts: HashMap::new(),
+            attempts: HashMap::default(),
             artifacts: HashMap::new(),
             inline: None,
             ending: Default::default(),
+            ends_by: ends_by.subscribe(),
         };
-        let failure = Arc::new(OnceLock::new());
-        let driver = spawn(driver, Arc::clone(&failure));
+        let end = Arc::new(OnceLock::new());
+        let driver = spawn(driver, Arc::clone(&end));
         let inner = Arc::new(Inner {
             ids: Ids::new(Arc::clone(&store)),
             submitting: tokio::sync::Mutex::new(()),
@@ -176,13 +187,13 @@ impl EngineBuilder {
             node,
             clock,
             executors,
-            prepared: DashMap::new(),
+            gates: Gates::default(),
+            prepared: Shelf::new(),
             sender,
             hub,
-            waiters,
             driver,
-            failure,
-            shutdown: Mutex::new(None),
+            ends_by,
+            end,
         });
         let engine = Engine(inner, None);
         engine.resume().await?;
@@ -190,14 +201,22 @@ impl EngineBuilder {
     }
 }
 
-/// Lets the loop run in a task of its own, which the engine ends when it is dropped.
-fn spawn(driver: Driver, failure: Arc<OnceLock<String>>) -> tokio::task::AbortHandle {
+/// Lets the loop run in a task of its own, which the engine ends when it is dropped. How it ended
+/// is known before anybody is told that it did.
+fn spawn(mut driver: Driver, end: Arc<OnceLock<End>>) -> tokio::task::AbortHandle {
     let tracker = TaskTracker::new();
     let running = tracker.spawn(async move {
-        if let Err(error) = driver.run().await {
-            tracing::error!(%error, "the engine ends, since its store broke");
-            let _ = failure.set(error.to_string());
-        }
+        let ran = AssertUnwindSafe(driver.run()).catch_unwind().await;
+        let _ = end.set(match ran {
+            Ok(Ok(report)) => Ok(report),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the engine ends, since its store broke");
+                Err(error.to_string())
+            }
+            // What is durable is right; the next engine goes on from there.
+            Err(_) => Err("its loop panicked, which is a bug; the log has the words".to_owned()),
+        });
+        drop(driver);
     });
     running.abort_handle()
 }

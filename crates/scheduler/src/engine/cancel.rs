@@ -1,5 +1,6 @@
 //! Cancelling groups and runs.
 
+use futures_util::future::try_join_all;
 use jobwright_core::{CancelReason, Deed, GroupId, GroupSummary, StoreError, Verb};
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -14,6 +15,12 @@ pub enum CancelError {
     /// There is no such group.
     #[error("job group {0} does not exist")]
     NotFound(GroupId),
+    /// The group has not ended and this engine does not drive it. Nothing was done.
+    #[error(
+        "job group {0} is not driven by this engine: another one has it, or its journal cannot be \
+         read"
+    )]
+    NotDriven(GroupId),
     /// The engine has ended.
     #[error(transparent)]
     Ended(#[from] Ended),
@@ -29,29 +36,42 @@ impl Engine {
     /// Cancel safe: the request may or may not have been made.
     ///
     /// # Errors
-    /// There is no such group, the engine has ended, or the store fails.
+    /// There is no such group, this engine does not drive it, the engine has ended, or the store
+    /// fails.
     pub async fn cancel(&self, group: GroupId, reason: &str) -> Result<(), CancelError> {
-        if self.find::<GroupSummary>(group).await?.is_none() {
-            return Err(CancelError::NotFound(group));
+        if self.has_ended(group).await? {
+            return Ok(());
         }
         // Before the deed, since the driver's commit knows nobody.
         self.record(Deed::new(Verb::Cancel, group)).await?;
         let (answer, done) = oneshot::channel();
         let reason = CancelReason::Requested(reason.into());
         self.send(Message::Cancel { group, reason, answer }).await?;
-        done.await.map_err(|_| self.ended().into())
+        if done.await.is_ok() {
+            return Ok(());
+        }
+        match self.has_ended(group).await {
+            Ok(true) => Ok(()),
+            _ if self.0.sender.is_closed() => Err(self.ended().into()),
+            Ok(false) => Err(CancelError::NotDriven(group)),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn has_ended(&self, group: GroupId) -> Result<bool, CancelError> {
+        let found = self.find::<GroupSummary>(group).await?;
+        let (summary, _) = found.ok_or(CancelError::NotFound(group))?;
+        Ok(summary.status.is_terminal())
     }
 }
 
 impl RunHandle {
-    /// Cancels all groups of the run, see [`Engine::cancel`].
+    /// Cancels all groups of the run at once, see [`Engine::cancel`].
     ///
     /// # Errors
     /// As for [`Engine::cancel`].
     pub async fn cancel(&self, reason: &str) -> Result<(), CancelError> {
-        for group in self.groups() {
-            self.engine.cancel(group, reason).await?;
-        }
-        Ok(())
+        let groups = self.groups().map(|group| self.engine.cancel(group, reason));
+        try_join_all(groups).await.map(drop)
     }
 }

@@ -11,8 +11,8 @@ use thiserror::Error;
 use super::Engine;
 use super::catalog::WriteError;
 
-/// How often a change is tried again when somebody else changes the same deployment.
-const TRIES: u32 = 16;
+/// How often a change is tried when other engines change the same documents.
+pub(super) const TRIES: u32 = 16;
 
 /// Why a deployment cannot be made, changed or deleted. Nothing was done.
 #[derive(Debug, Error)]
@@ -196,12 +196,13 @@ impl Engine {
 
     /// Changes a deployment as it is now; where somebody else changes it meanwhile, as it is then.
     /// Returns it as it is and as it was.
-    pub(super) async fn update_deployment(
+    async fn update_deployment(
         &self,
         id: DeploymentId,
         expected: Option<Revision>,
         update: impl Fn(&mut Deployment),
     ) -> Result<(Deployment, Deployment), DeploymentError> {
+        let _alone = self.0.gates.change().await;
         for _ in 0..TRIES {
             let found = self.find::<Deployment>(id).await?;
             let (before, revision) = found.ok_or(DeploymentError::NotFound(id))?;
@@ -240,10 +241,11 @@ impl Engine {
         id: DeploymentId,
         expected: Option<Revision>,
     ) -> Result<(), DeploymentError> {
+        let _alone = self.0.gates.change().await;
         let found = self.find::<Deployment>(id).await?;
         let (_, revision) = found.ok_or(DeploymentError::NotFound(id))?;
         stale(id, expected, revision)?;
-        let releases = self.list::<Release>(Query::all(Kind::Release).parent(id.get())).await?;
+        let releases = self.list_all::<Release>(Query::all(Kind::Release).parent(id.get())).await?;
         if !releases.is_empty() {
             return Err(DeploymentError::NotEmpty { deployment: id, releases: releases.len() });
         }

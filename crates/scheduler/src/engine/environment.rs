@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::Engine;
 use super::catalog::WriteError;
+use super::deployments::TRIES;
 
 /// Why a parameter of the environment cannot be set or removed. Nothing was done.
 #[derive(Debug, Error)]
@@ -58,7 +59,8 @@ impl Engine {
         if value.is_null() || value.is_array() || value.is_object() {
             return Err(EnvironmentError::Value(name));
         }
-        for _ in 0..16 {
+        let _alone = self.0.gates.change().await;
+        for _ in 0..TRIES {
             let (id, change) = match self.environment_named(&name).await? {
                 Some((known, revision)) => {
                     let parameter = EnvironmentParameter { value: value.clone(), ..known };
@@ -87,6 +89,7 @@ impl Engine {
     /// There is none, or the store fails.
     pub async fn remove_environment(&self, name: &str) -> Result<(), EnvironmentError> {
         let name = ParameterName::new(name)?;
+        let _alone = self.0.gates.change().await;
         let found = self.environment_named(&name).await?;
         let Some((parameter, revision)) = found else {
             return Err(EnvironmentError::NotFound(name));

@@ -156,7 +156,7 @@ pub(super) struct Draft {
 impl Engine {
     /// Finds the package of a digest, made ready for runs.
     pub(super) async fn prepared(&self, digest: Digest) -> Result<Arc<Prepared>, PackageError> {
-        if let Some(known) = self.0.prepared.get(&digest).map(|it| Arc::clone(&it)) {
+        if let Some(known) = self.0.prepared.find(digest) {
             return Ok(known);
         }
         let bytes = self.content(digest).await?;
@@ -166,9 +166,10 @@ impl Engine {
         for artifact in &package.artifacts {
             files.push((artifact.clone(), self.content(artifact.digest).await?));
         }
+        let size = bytes.len() + files.iter().map(|(_, content)| content.len()).sum::<usize>();
         let artifacts = Artifacts::new(files);
         let prepared = Arc::new(Prepared { template: Template::new(package), artifacts });
-        self.0.prepared.insert(digest, Arc::clone(&prepared));
+        self.0.prepared.put(digest, Arc::clone(&prepared), size);
         Ok(prepared)
     }
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use jobwright_core::parameter::Values;
 use jobwright_core::rule::{RuleChanges, RuleError};
 use jobwright_core::{
-    Bundle, Change, Deployment, DeploymentId, Document, GroupSummary, Kind, Package, PackageFaults,
-    Query, Release, ReleaseId, Revision, RunId, StoreError,
+    Bundle, Change, Deployment, DeploymentId, Digest, Document, GroupSummary, Kind, Package,
+    PackageFaults, Query, Release, ReleaseId, Revision, RunId, StoreError, Timestamp,
 };
 use thiserror::Error;
 
 use super::Engine;
 use super::catalog::WriteError;
-use super::deployments::DeploymentError;
+use super::deployments::{DeploymentError, TRIES, stale};
 
 /// Why a package was not imported. Nothing was stored.
 #[derive(Debug, Error)]
@@ -30,6 +30,9 @@ pub enum ImportError {
     /// An artifact has no content.
     #[error("artifact `{0}` has no content in the bundle")]
     NoContent(String),
+    /// The content of an artifact is another one.
+    #[error("the content of artifact `{0}` in the bundle does not have its digest and size")]
+    WrongContent(String),
     /// The deployment is being changed by others.
     #[error("deployment {0} is being changed by others: try again")]
     Changed(DeploymentId),
@@ -104,8 +107,9 @@ impl Engine {
     ) -> Result<Release, ImportError> {
         let id = self.0.ids.take(Kind::Release, 1).await?;
         let id = super::run::id(ReleaseId::new(id))?;
-        // Another import, or an activation, may come between: then the rules may be others.
-        for _ in 0..8 {
+        let _alone = self.0.gates.change().await;
+        // Another engine may come between: then the rules may be others.
+        for _ in 0..TRIES {
             let (mut owner, revision) = self.for_import(deployment).await?;
             let ImportPreview { package, changes } = preview(&owner, bundle)?;
             let now = self.0.clock.now();
@@ -113,7 +117,7 @@ impl Engine {
             let release = Release {
                 id,
                 deployment,
-                package: jobwright_core::Digest::of(&canonical),
+                package: Digest::of(&canonical),
                 package_name: package.name.clone(),
                 primary: package.primary.clone(),
                 values: values.clone(),
@@ -122,15 +126,14 @@ impl Engine {
                 created_at: now,
                 updated_at: now,
             };
+            let mut contents: Vec<Arc<[u8]>> = bundle.contents.values().cloned().collect();
+            contents.push(canonical.into());
+            let mut catalog = vec![Change::insert(Document::Release(release.clone()))];
+            catalog.extend(self.touched(owner.active, now).await?);
             owner.active = Some(id);
             owner.updated_at = now;
             owner.updated_by = self.actor();
-            let mut contents: Vec<Arc<[u8]>> = bundle.contents.values().cloned().collect();
-            contents.push(canonical.into());
-            let catalog = vec![
-                Change::insert(Document::Release(release.clone())),
-                Change::update(Document::Deployment(owner), revision),
-            ];
+            catalog.push(Change::update(Document::Deployment(owner), revision));
             match self.write(catalog, contents).await {
                 Ok(()) => return Ok(release),
                 Err(WriteError::Changed | WriteError::Taken(_)) => {}
@@ -196,9 +199,7 @@ impl Engine {
         id: ReleaseId,
         expected: Option<Revision>,
     ) -> Result<Deployment, ReleaseError> {
-        let release = self.release(id).await?;
-        let update = |it: &mut Deployment| it.active = Some(id);
-        Ok(self.update_deployment(release.deployment, expected, update).await?.0)
+        self.switch(id, expected, |_| Some(id)).await
     }
 
     /// Leaves the deployment of a release without an active one, if this is it.
@@ -218,13 +219,60 @@ impl Engine {
         id: ReleaseId,
         expected: Option<Revision>,
     ) -> Result<Deployment, ReleaseError> {
-        let release = self.release(id).await?;
-        let update = |it: &mut Deployment| {
-            if it.active == Some(id) {
-                it.active = None;
+        self.switch(id, expected, |active| active.filter(|active| *active != id)).await
+    }
+
+    /// Lets the deployment of a release have another active release, in one commit with the
+    /// releases that begin or cease to be it: so none is deleted meanwhile.
+    async fn switch(
+        &self,
+        id: ReleaseId,
+        expected: Option<Revision>,
+        next: impl Fn(Option<ReleaseId>) -> Option<ReleaseId>,
+    ) -> Result<Deployment, ReleaseError> {
+        let _alone = self.0.gates.change().await;
+        for _ in 0..TRIES {
+            let deployment = self.release(id).await?.deployment;
+            let found = self.find::<Deployment>(deployment).await?;
+            let (mut owner, revision) = found.ok_or(DeploymentError::NotFound(deployment))?;
+            stale(deployment, expected, revision)?;
+            let (before, after) = (owner.active, next(owner.active));
+            if before == after {
+                return Ok(owner);
             }
-        };
-        Ok(self.update_deployment(release.deployment, expected, update).await?.0)
+            let now = self.0.clock.now();
+            let mut catalog = self.touched(before, now).await?;
+            let begins = self.touched(after, now).await?;
+            if begins.is_empty() && after.is_some() {
+                continue;
+            }
+            catalog.extend(begins);
+            owner.active = after;
+            owner.updated_at = now;
+            owner.updated_by = self.actor();
+            catalog.push(Change::update(Document::Deployment(owner.clone()), revision));
+            match self.write(catalog, Vec::new()).await {
+                Ok(()) => return Ok(owner),
+                Err(WriteError::Changed | WriteError::Taken(_)) => {}
+                Err(WriteError::Store(error)) => return Err(error.into()),
+            }
+        }
+        Err(ReleaseError::Changed(id))
+    }
+
+    /// The change of a release that begins or ceases to be the active one.
+    async fn touched(
+        &self,
+        release: Option<ReleaseId>,
+        now: Timestamp,
+    ) -> Result<Vec<Change>, StoreError> {
+        let Some(id) = release else { return Ok(Vec::new()) };
+        let found = self.find::<Release>(id).await?;
+        let touched = found.map(|(mut release, revision)| {
+            release.updated_at = now;
+            Change::update(Document::Release(release), revision)
+        });
+        Ok(touched.into_iter().collect())
     }
 
     /// Deletes a release; its deployment has no active release then, if this was it.
@@ -244,6 +292,8 @@ impl Engine {
         id: ReleaseId,
         expected: Option<Revision>,
     ) -> Result<(), ReleaseError> {
+        let _alone = self.0.gates.change().await;
+        let _no_runs = self.0.gates.no_runs().await;
         let found = self.find::<Release>(id).await?;
         let (release, revision) = found.ok_or(ReleaseError::NotFound(id))?;
         let live = Query { live: true, ..Query::all(Kind::Group) };
@@ -253,11 +303,13 @@ impl Engine {
         }
         let mut catalog = vec![Change::remove(id.into(), revision)];
         if let Some((mut owner, revision)) = self.find::<Deployment>(release.deployment).await? {
-            super::deployments::stale(owner.id, expected, revision)?;
+            stale(owner.id, expected, revision)?;
             if owner.active == Some(id) {
                 owner.active = None;
+                owner.updated_at = self.0.clock.now();
+                owner.updated_by = self.actor();
             }
-            // Written even where nothing changes: a run that is being accepted read this revision.
+            // Written even where nothing changes: another engine may be activating the release.
             catalog.push(Change::update(Document::Deployment(owner), revision));
         }
         match self.write(catalog, Vec::new()).await {
@@ -270,10 +322,13 @@ impl Engine {
 
 fn preview(deployment: &Deployment, bundle: &Bundle) -> Result<ImportPreview, ImportError> {
     bundle.package.check()?;
-    let missing =
-        |artifact: &&jobwright_core::Artifact| !bundle.contents.contains_key(&artifact.digest);
-    if let Some(artifact) = bundle.package.artifacts.iter().find(missing) {
-        return Err(ImportError::NoContent(artifact.path.clone()));
+    for artifact in &bundle.package.artifacts {
+        let Some(content) = bundle.contents.get(&artifact.digest) else {
+            return Err(ImportError::NoContent(artifact.path.clone()));
+        };
+        if content.len() as u64 != artifact.size || Digest::of(content) != artifact.digest {
+            return Err(ImportError::WrongContent(artifact.path.clone()));
+        }
     }
     let (package, changes) = jobwright_core::rule::apply(
         &bundle.package,

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use jobwright_core::parameter::Values;
 use jobwright_core::{
     Change, DeploymentId, Digest, Document, GroupId, JobBlock, JobId, Kind, NameError, OutputName,
-    OutputTrigger, ParameterName, Plan, Query, Run, RunContext, RunGroup, RunId, StoreError,
-    Timestamp,
+    OutputTrigger, ParameterName, Plan, Query, Release, Run, RunContext, RunGroup, RunId,
+    StoreError, Timestamp,
 };
 use thiserror::Error;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::prepare::{Draft, Explanation, GroupPreview, PrepareError};
-use super::{Ended, Engine};
+use super::{Accepting, Ended, Engine};
 use crate::driver::{Message, Submission, SubmitError};
 use crate::expand::Selection;
 
@@ -65,12 +65,18 @@ impl PreparedRun {
     /// Starts just what was prepared, even if the deployment changed meanwhile.
     ///
     /// # Errors
-    /// As for awaiting a [`RunRequest`], but for what was prepared.
+    /// As for awaiting a [`RunRequest`], but for what was prepared; [`RunError::Changed`] if the
+    /// release was deleted.
     pub async fn start(self) -> Result<RunHandle, RunError> {
+        let accepting = self.request.accept().await;
         if let Some(known) = self.request.known().await? {
             return Ok(known);
         }
-        self.request.start_draft(self.draft).await
+        let release = self.draft.release.id;
+        if self.request.engine.find::<Release>(release).await?.is_none() {
+            return Err(RunError::Changed);
+        }
+        self.request.start_draft(self.draft, accepting).await
     }
 }
 
@@ -234,18 +240,23 @@ impl RunRequest {
     }
 
     async fn start(self) -> Result<RunHandle, RunError> {
+        let accepting = self.accept().await;
         if let Some(known) = self.known().await? {
             return Ok(known);
         }
         let draft = self.draft().await?;
-        self.start_draft(draft).await
+        self.start_draft(draft, accepting).await
     }
 
-    async fn start_draft(&self, draft: Draft) -> Result<RunHandle, RunError> {
+    async fn accept(&self) -> Accepting {
+        self.engine.0.gates.accept(self.deployment, self.key.as_deref()).await
+    }
+
+    async fn start_draft(&self, draft: Draft, accepting: Accepting) -> Result<RunHandle, RunError> {
         if draft.deployment.paused {
             return Err(PrepareError::Paused(draft.deployment.name).into());
         }
-        let (run, plans, answer) = self.submit(draft).await?;
+        let (run, plans, answer) = self.submit(draft, accepting).await?;
         match answer.await {
             Ok(Ok(())) => {
                 let plans = Some(plans);
@@ -284,7 +295,7 @@ impl RunRequest {
         Digest::of(request.to_string().as_bytes())
     }
 
-    async fn submit(&self, draft: Draft) -> Result<Submitted, RunError> {
+    async fn submit(&self, draft: Draft, accepting: Accepting) -> Result<Submitted, RunError> {
         let ids = &self.engine.0.ids;
         // Run policies go by the order of runs: who has the lower id is submitted first.
         let _in_order = self.engine.0.submitting.lock().await;
@@ -318,8 +329,9 @@ impl RunRequest {
             changes,
             artifacts: draft.prepared.artifacts.clone(),
             answer,
+            accepting,
         };
-        let sent = self.engine.0.sender.try_send(Message::Submit(submission));
+        let sent = self.engine.0.sender.try_send(Message::Submit(Box::new(submission)));
         match sent {
             Ok(()) => Ok((run, plans, answered)),
             Err(tokio::sync::mpsc::error::TrySendError::Full(_)) => Err(RunError::Overloaded),

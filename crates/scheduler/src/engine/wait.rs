@@ -5,6 +5,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use super::{Ended, Engine, RunHandle};
+use crate::driver::Message;
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,12 @@ pub enum WaitError {
     /// There is no such group.
     #[error("job group {0} does not exist")]
     NotFound(GroupId),
+    /// The group has not ended and this engine does not drive it.
+    #[error(
+        "job group {0} is not driven by this engine: another one has it, or its journal cannot be \
+         read"
+    )]
+    NotDriven(GroupId),
     /// The engine ended first; the next one takes the group up.
     #[error(transparent)]
     Ended(#[from] Ended),
@@ -35,32 +42,36 @@ impl Engine {
     /// Waits until a group has ended. Cancel safe.
     ///
     /// # Errors
-    /// There is no such group, the engine ends first, or the store fails.
+    /// There is no such group, this engine does not drive it, the engine ends first, or the store
+    /// fails.
     pub async fn wait(&self, group: GroupId) -> Result<Verdict, WaitError> {
-        let (sender, ended) = oneshot::channel();
-        // First listen, then look: an end between the two is heard.
-        {
-            let mut waiters = self.0.waiters.entry(group).or_default();
-            waiters.retain(|waiter| !waiter.is_closed());
-            waiters.push(sender);
+        if let Some(verdict) = self.verdict(group).await? {
+            return Ok(verdict);
         }
+        let (waiter, ended) = oneshot::channel();
+        self.send(Message::Wait { group, waiter }).await?;
+        if let Ok(verdict) = ended.await {
+            return Ok(verdict);
+        }
+        // The loop does not drive it, or not any more: it may have ended between the two looks.
+        match self.verdict(group).await {
+            Ok(Some(verdict)) => Ok(verdict),
+            _ if self.0.sender.is_closed() => Err(self.ended().into()),
+            Ok(None) => Err(WaitError::NotDriven(group)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How a group ended; none if it has not.
+    async fn verdict(&self, group: GroupId) -> Result<Option<Verdict>, WaitError> {
         let found = self.find::<GroupSummary>(group).await?;
-        let status = found.map(|(summary, _)| summary.status);
-        match status {
-            Some(Status::Complete) => Ok(Verdict::Succeeded),
-            Some(Status::Failed) => Ok(Verdict::Failed),
-            Some(Status::Canceled) => Ok(Verdict::Cancelled),
-            Some(Status::Created | Status::InProgress) => {
-                if self.0.sender.is_closed() {
-                    return Err(self.ended().into());
-                }
-                ended.await.map_err(|_| self.ended().into())
-            }
-            None => {
-                self.0.waiters.remove(&group);
-                Err(WaitError::NotFound(group))
-            }
-        }
+        let (summary, _) = found.ok_or(WaitError::NotFound(group))?;
+        Ok(match summary.status {
+            Status::Complete => Some(Verdict::Succeeded),
+            Status::Failed => Some(Verdict::Failed),
+            Status::Canceled => Some(Verdict::Cancelled),
+            Status::Created | Status::InProgress => None,
+        })
     }
 }
 
@@ -71,9 +82,11 @@ impl RunHandle {
     /// The engine ends first, or the store fails.
     pub async fn wait(&self) -> Result<RunOutcome, WaitError> {
         let mut groups = Vec::with_capacity(self.run().groups.len());
-        for group in self.groups() {
-            groups.push((group, self.engine.wait(group).await?));
+        // The last one first: when it has ended most others have, and need not be waited for.
+        for group in self.run().groups.iter().rev() {
+            groups.push((group.id, self.engine.wait(group.id).await?));
         }
+        groups.reverse();
         let any = |verdict| groups.iter().any(|(_, it)| *it == verdict);
         let verdict = if any(Verdict::Failed) {
             Verdict::Failed

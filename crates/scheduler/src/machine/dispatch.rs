@@ -16,7 +16,7 @@ const KILL_MARGIN: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// The most attempts that are requested in one turn: it bounds the turn's time, and keeps what is
 /// worked on in the processor's caches.
-const TURN: u32 = 512;
+const TURN: u32 = 1024;
 
 impl Scheduler {
     /// Requests attempts until nothing is ready, every limit is reached, or the turn has enough.

@@ -59,7 +59,8 @@ pub enum Input {
 pub enum Report {
     /// It was taken.
     Started(Option<Handle>),
-    /// It is alive.
+    /// It is alive. Nothing times out in the step that takes a beat in: a turn that has beats gives
+    /// them first and ends with another input, so that none times out another that came with it.
     Beat,
     /// It ended.
     Ended(Outcome),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jobwright_core::{CancelReason, DeploymentId, Event, GroupId, NodeId, Timestamp};
 use jobwright_scheduler::machine::{
-    AttemptKey, Capacity, Effect, Input, Scheduler, StepResult, WaitReason,
+    AttemptKey, Capacity, Effect, Input, Report, Scheduler, StepResult, WaitReason,
 };
 use uuid::Uuid;
 
@@ -55,7 +55,11 @@ impl World {
         let mut out = std::mem::take(&mut self.engines[engine].out);
         out.clear();
         self.totals.turns += 1;
-        for input in inputs {
+        // As in the driver: beats come first, and a turn that has any ends with a tick.
+        let is_beat = |it: &Input| matches!(it, Input::Report { report: Report::Beat, .. });
+        let (beats, others): (Vec<_>, Vec<_>) = inputs.into_iter().partition(is_beat);
+        let tick = (!beats.is_empty()).then_some(Input::Tick);
+        for input in beats.into_iter().chain(others).chain(tick) {
             self.totals.steps += 1;
             machine.step(now, input, &mut out);
             machine.check_invariants();

@@ -191,7 +191,7 @@ impl Model {
     fn requested(&mut self, job: JobIndex, live: Live, at: Timestamp) {
         assert!(self.needs_met(job), "job {} starts when its needs are met", job.0);
         assert!(!self.cancels(job), "job {} does not start in a cancelled group", job.0);
-        let policy = Arc::clone(&self.plan.jobs[job.at()].policy);
+        let policy = self.plan.jobs[job.at()].policy.clone();
         let it = &mut self.jobs[job.at()];
         assert!(matches!(it.state, State::Ready { .. }), "job {} starts when ready", job.0);
         assert_eq!(live.number, it.attempts + 1, "attempts of job {} have no gap", job.0);
@@ -218,7 +218,7 @@ impl Model {
     ) {
         let total_by = self.jobs[job.at()].total_by;
         let cancels = self.cancels(job);
-        let policy = Arc::clone(&self.plan.jobs[job.at()].policy);
+        let policy = self.plan.jobs[job.at()].policy.clone();
         let grace = policy.grace.0;
         let live = self.live(job, attempt);
         assert!(

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jobwright_core::parameter::Resolution;
 use jobwright_core::{
     DeploymentId, Digest, ExecutorName, FailurePolicy, FlowName, GroupId, JobId, JobKind,
-    OutputTrigger, Plan, PlannedJob, PlannedNeed, Policy, ReleaseId, RunContext, RunId, RunPolicy,
-    StepName, Timestamp, Trigger,
+    OutputTrigger, Plan, PlannedJob, PlannedNeed, PlannedStep, Policy, ReleaseId, RunContext,
+    RunId, RunPolicy, StepName, Timestamp, Trigger,
 };
 use uuid::Uuid;
 
@@ -45,15 +45,18 @@ pub(crate) fn job(
     policy: Policy,
     needs: Vec<PlannedNeed>,
 ) -> PlannedJob {
-    PlannedJob {
+    let shared = PlannedStep {
         step: StepName::new(&format!("s{step}")).expect("a step's name"),
         flow: FlowName::new("flow").expect("a flow's name"),
         kind: JobKind::Wrangle,
         executor: ExecutorName::new(executor).expect("an executor's name"),
-        payload: Arc::new(serde_json::Value::Null),
-        policy: Arc::new(policy),
+        policy,
         optional: false,
-        needs,
+    };
+    PlannedJob {
+        shared: Arc::new(shared),
+        payload: Arc::new(serde_json::Value::Null),
+        needs: needs.into(),
     }
 }
 

@@ -94,7 +94,7 @@ fn one_job(random: &mut Random, at: usize, alike: &Policy) -> PlannedJob {
     let executor = if executor == "nowhere" && random.chance(80) { "local" } else { executor };
     let policy = if random.chance(60) { policy(random) } else { alike.clone() };
     let mut job = plan::job(at, executor, policy, needs);
-    job.optional = random.chance(15);
+    Arc::make_mut(&mut job.shared).optional = random.chance(15);
     job
 }
 

@@ -103,7 +103,7 @@ impl FileLock {
         let beside = PathBuf::from(beside);
         let failed = |source| OpenError::File { path: beside.clone(), source };
         let mut file = private().create(true).truncate(false).open(&beside).map_err(failed)?;
-        match file.try_lock() {
+        match patiently(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(OpenError::InUse { path: path.to_owned(), holder: holder(&mut file) });
@@ -114,6 +114,20 @@ impl FileLock {
         named.and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
         Ok(Self { _file: file })
     }
+}
+
+/// Takes the lock, with some patience: a process that an engine was just starting holds a copy of
+/// the engine's lock until its program has begun, also when the engine is gone by then.
+#[expect(clippy::disallowed_methods, reason = "opening blocks, and nobody tells when a lock ends")]
+fn patiently(file: &File) -> Result<(), TryLockError> {
+    const TRIES: u32 = 20;
+    for _ in 1..TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(25)),
+            done => return done,
+        }
+    }
+    file.try_lock()
 }
 
 /// Who has the lock, for people: what a lock file says may be old or torn.

@@ -132,7 +132,7 @@ impl Writing {
         self.close(closing);
     }
 
-    /// Answers the calls of a batch. Where they fail together for want of room, each is tried alone,
+    /// Answers the calls of a batch. Where they fail together for want of room each is tried alone,
     /// so that a large one does not take the small ones with it.
     fn serve(&mut self, batch: &mut Vec<Call>) {
         match self.transact(batch) {

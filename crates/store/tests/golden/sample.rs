@@ -8,9 +8,10 @@ use jobwright_core::{
     DeploymentName, Digest, Document, EnvironmentId, EnvironmentParameter, Epoch, Event,
     ExecutorName, Failure, FailureClass, FailurePolicy, FlowName, GroupId, GroupSummary, Handle,
     JobBlock, JobId, JobIndex, JobKind, Next, NodeId, Outcome, OutputName, OutputTrigger,
-    PackageName, ParameterName, Plan, PlannedJob, PlannedNeed, Policy, Record, Release, ReleaseId,
-    Role, Run, RunContext, RunGroup, RunId, RunPolicy, Seq, Status, StepName, StopReason, Success,
-    Timeout, Timestamp, Token, TokenId, Trigger, Verb, Verdict, parameter, rule,
+    PackageName, ParameterName, Plan, PlannedJob, PlannedNeed, PlannedStep, Policy, Record,
+    Release, ReleaseId, Role, Run, RunContext, RunGroup, RunId, RunPolicy, Seq, Status, StepName,
+    StopReason, Success, Timeout, Timestamp, Token, TokenId, Trigger, Verb, Verdict, parameter,
+    rule,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -44,27 +45,29 @@ fn plan() -> Plan {
         "on_lost": "fail",
         "grace": "5s",
     }));
-    let job = |step: &str| PlannedJob {
+    let step = |step: &str| PlannedStep {
         step: StepName::new(step).unwrap(),
         flow: FlowName::new("main").unwrap(),
         kind: JobKind::Wrangle,
         executor: ExecutorName::new("local").unwrap(),
+        policy: Policy::default(),
+        optional: false,
+    };
+    let job = |name: &str| PlannedJob {
+        shared: Arc::new(step(name)),
         payload: Arc::new(
             json!({ "argv": ["sort", "ü\u{0}"], "ratio": 0.1 + 0.2, "big": u64::MAX }),
         ),
-        policy: Arc::new(Policy::default()),
-        optional: false,
-        needs: Vec::new(),
+        needs: Box::default(),
     };
     let need = |when| PlannedNeed { job: JobIndex(0), when };
+    let shared = PlannedStep { policy: policy.unwrap(), optional: true, ..step("write") };
     let last = PlannedJob {
-        policy: Arc::new(policy.unwrap()),
-        optional: true,
+        shared: Arc::new(shared),
         payload: Arc::default(),
         needs: [Trigger::Succeeded, Trigger::Failed, Trigger::Done, Trigger::Always]
             .map(need)
             .into(),
-        ..job("write")
     };
     Plan {
         run: Arc::new(run),

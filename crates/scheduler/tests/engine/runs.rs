@@ -1,15 +1,16 @@
-//! The engine as its users see it, over the memory store and the mock executor, in paused time.
+//! Runs: what they become, what they give back, what they are refused for.
 
+use std::future::IntoFuture;
 use std::time::Duration;
 
 use jobwright_adapters::MockExecutor;
 use jobwright_adapters::mock::Act;
-use std::future::IntoFuture;
-
 use jobwright_core::{Bundle, DeploymentId, Failure, Package, RunPolicy, Seq, Status, Verdict};
 use jobwright_scheduler::{DeploymentChange, Engine, Notice, RunError, WaitReason};
 use jobwright_store::MemoryStore;
 use serde_json::json;
+
+use crate::moody::Moody;
 
 fn package() -> Bundle {
     let step = |name: &str, needs: &[&str]| {
@@ -71,6 +72,27 @@ async fn the_same_key_gives_the_same_run_and_never_another() {
     assert_eq!(ask("north").await.unwrap().id(), one.id());
     assert!(matches!(ask("south").await, Err(RunError::KeyReused { .. })));
     assert_eq!(engine.runs(deployment, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeated_request_never_works_against_the_first() {
+    for policy in [RunPolicy::Skip, RunPolicy::CancelPrevious, RunPolicy::Queue, RunPolicy::Allow] {
+        let slow = MockExecutor::new().otherwise(Act::succeeds().after(Duration::from_secs(60)));
+        let (engine, deployment) =
+            crate::stage::start(crate::stage::over(&Moody::new(), &slow), &package()).await;
+        let change = DeploymentChange { run_policy: Some(policy), ..Default::default() };
+        engine.change_deployment(deployment, change).await.unwrap();
+        let ask = || engine.run(deployment).idempotency_key("monday").into_future();
+        // Somebody asked, and went away before the answer came.
+        let asked = tokio::time::timeout(Duration::ZERO, ask()).await;
+        assert!(asked.is_err());
+        let (one, other) = tokio::join!(ask(), ask());
+        let (one, other) = (one.unwrap(), other.unwrap());
+        assert_eq!(one.id(), other.id());
+        assert!(one.replayed() || other.replayed());
+        assert_eq!(one.wait().await.unwrap().verdict, Verdict::Succeeded, "{policy:?}");
+        assert_eq!(engine.runs(deployment, 10).await.unwrap().len(), 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]

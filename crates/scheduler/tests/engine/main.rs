@@ -1,0 +1,14 @@
+//! The engine as its users see it, over the memory store and scripted executors, in paused time.
+#![expect(clippy::unwrap_used, reason = "what the tests share is part of the tests")]
+
+mod deployments;
+mod driving;
+mod listening;
+mod moody;
+mod releases;
+mod restart;
+mod runs;
+mod secrets;
+mod shutdown;
+mod stage;
+mod trouble;
