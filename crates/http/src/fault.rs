@@ -158,7 +158,8 @@ impl From<CancelError> for Problem {
         match error {
             CancelError::Store(error) => error.into(),
             CancelError::Ended(error) => error.into(),
-            CancelError::NotFound(_) | _ => sorted!(NotFound, error),
+            CancelError::NotFound(_) => sorted!(NotFound, error),
+            CancelError::NotDriven(_) | _ => sorted!(Conflict, error),
         }
     }
 }
