@@ -36,7 +36,7 @@ pub(crate) struct Accepting {
 }
 
 impl Gates {
-    /// Waits until nobody else changes deployments, releases or the environment.
+    /// Waits until nobody else changes deployments, releases, tokens or the environment.
     pub(super) async fn change(&self) -> MutexGuard<'_, ()> {
         self.changes.lock().await
     }

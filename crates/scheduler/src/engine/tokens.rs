@@ -105,6 +105,7 @@ impl Engine {
     /// # Errors
     /// There is none, it is the last admin's, or the store fails.
     pub async fn revoke_token(&self, id: TokenId) -> Result<(), TokenError> {
+        let _alone = self.0.gates.change().await;
         let found = self.find::<Token>(id).await?;
         let (token, revision) = found.ok_or(TokenError::NotFound(id))?;
         if lasts(&token, self.0.clock.now()) {
