@@ -105,7 +105,6 @@ impl Driver {
         let mut turns = 0;
         while self.collect(&mut turns).await {
             let now = self.clock.now();
-            self.turn.out.clear();
             for input in self.turn.inputs.drain(..) {
                 self.machine.step(now, input, &mut self.turn.out);
             }
@@ -114,6 +113,7 @@ impl Driver {
             }
             self.append(now).await?;
             self.perform();
+            self.turn.out.clear();
         }
         Ok(self.finish().await)
     }
