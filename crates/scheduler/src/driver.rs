@@ -18,7 +18,6 @@ mod spread;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use dashmap::DashMap;
 use jobwright_core::secret::SecretSource;
 use jobwright_core::{
     Artifacts, Attempt, CommitError, DeploymentId, Executor, ExecutorName, ExecutorTraits, GroupId,
@@ -44,7 +43,7 @@ const TURN: usize = 4096;
 const TURNS_BEFORE_YIELD: u32 = 16;
 
 /// Those who wait for the end of groups.
-pub(crate) type Waiters = DashMap<GroupId, Vec<oneshot::Sender<Verdict>>>;
+pub(crate) type Waiters = HashMap<GroupId, Vec<oneshot::Sender<Verdict>>>;
 
 /// An executor with how it wants to be driven.
 #[derive(Clone)]
@@ -62,7 +61,7 @@ pub(crate) struct Driver {
     pub(crate) seats: BTreeMap<ExecutorName, Seat>,
     pub(crate) secrets: Option<Arc<dyn SecretSource>>,
     pub(crate) hub: Hub,
-    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) waiters: Waiters,
     pub(crate) listener: Arc<Listener>,
     pub(crate) inbox: mpsc::Receiver<Message>,
     pub(crate) turn: Turn,

@@ -118,7 +118,7 @@ impl Driver {
         if !self.machine.drives(group) {
             return;
         }
-        let mut waiters = self.waiters.entry(group).or_default();
+        let waiters = self.waiters.entry(group).or_default();
         // Those who gave up are looked for when the list has doubled: a look per doubling keeps
         // the list short and the work small.
         if waiters.len().is_power_of_two() {

@@ -53,9 +53,7 @@ impl Driver {
                 }
                 Effect::Announce { group, verdict } => {
                     any_ended = true;
-                    if !self.waiters.is_empty()
-                        && let Some((_, waiters)) = self.waiters.remove(&group)
-                    {
+                    if let Some(waiters) = self.waiters.remove(&group) {
                         for waiter in waiters {
                             let _ = waiter.send(verdict);
                         }
