@@ -201,15 +201,15 @@ pub struct EnvironmentParameter {
     pub value: serde_json::Value,
 }
 
-/// Which ids the jobs of a group have: how a job's group is found.
+/// Which ids the jobs of a run have: how a job's run, and so its group, is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobBlock {
     /// The first job.
     pub first: JobId,
     /// How many there are; their ids follow without gaps.
     pub count: u32,
-    /// Their group.
-    pub group: GroupId,
+    /// Their run.
+    pub run: RunId,
 }
 
 /// A document of the catalog.
@@ -227,7 +227,7 @@ pub enum Document {
     Group(GroupSummary),
     /// A parameter of the environment.
     Environment(EnvironmentParameter),
-    /// The ids of a group's jobs.
+    /// The ids of a run's jobs.
     Jobs(JobBlock),
     /// An access token.
     Token(Token),
@@ -250,7 +250,7 @@ pub enum Kind {
     Group,
     /// Parameters of the environment.
     Environment,
-    /// Jobs: one document for all of a group, under the id of the first.
+    /// Jobs: one document for all of a run, under the id of the first.
     Job,
     /// Access tokens.
     Token,
@@ -322,12 +322,12 @@ impl Document {
     }
 
     /// Returns the id of what the document belongs to: a release's and a run's deployment, a
-    /// group's run, the group of jobs; 0 where it belongs to nothing.
+    /// group's run, the run of jobs; 0 where it belongs to nothing.
     #[must_use]
     pub fn parent(&self) -> i64 {
         match self {
             Self::Deployment(_) | Self::Environment(_) | Self::Token(_) | Self::Audit(_) => 0,
-            Self::Jobs(it) => it.group.get(),
+            Self::Jobs(it) => it.run.get(),
             Self::Release(it) => it.deployment.get(),
             Self::Run(it) => it.deployment.get(),
             Self::Group(it) => it.run.get(),

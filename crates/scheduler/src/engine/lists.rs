@@ -154,7 +154,10 @@ impl Engine {
         let page = Page { after: Some(job.get() + 1), descending: true, limit: 1 };
         let block: Option<JobBlock> = self.list(page.of(Kind::Job)).await?.pop();
         let holds = |it: &JobBlock| job.get() - it.first.get() < i64::from(it.count);
-        Ok(block.filter(holds).map(|it| it.group))
+        let Some(block) = block.filter(holds) else { return Ok(None) };
+        let Some((run, _)) = self.find::<Run>(block.run).await? else { return Ok(None) };
+        let behind = run.groups.partition_point(|group| group.first_job <= job);
+        Ok(behind.checked_sub(1).map(|at| run.groups[at].id))
     }
 }
 

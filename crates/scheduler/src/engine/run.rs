@@ -345,11 +345,10 @@ impl RunRequest {
     async fn changes(&self, run: &Run) -> Result<Vec<Change>, StoreError> {
         let mut changes = vec![Change::insert(Document::Run(run.clone()))];
         let record = self.engine.audited(super::audit::deeds(&changes)).await?;
-        let block = |group: &RunGroup| {
-            let (first, count, group) = (group.first_job, group.jobs, group.id);
-            Change::insert(Document::Jobs(JobBlock { first, count, group }))
-        };
-        changes.extend(run.groups.iter().map(block));
+        let first = run.groups.first().map(|group| group.first_job);
+        let count = run.groups.iter().map(|group| group.jobs).sum();
+        let block = first.map(|first| JobBlock { first, count, run: run.id });
+        changes.extend(block.map(|block| Change::insert(Document::Jobs(block))));
         changes.extend(record);
         Ok(changes)
     }

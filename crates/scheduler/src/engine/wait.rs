@@ -1,6 +1,8 @@
 //! Waiting for the end of groups and runs.
 
-use jobwright_core::{GroupId, GroupSummary, Status, StoreError, Verdict};
+use std::collections::BTreeMap;
+
+use jobwright_core::{GroupId, GroupSummary, Kind, Query, RunId, Status, StoreError, Verdict};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
@@ -66,12 +68,22 @@ impl Engine {
     async fn verdict(&self, group: GroupId) -> Result<Option<Verdict>, WaitError> {
         let found = self.find::<GroupSummary>(group).await?;
         let (summary, _) = found.ok_or(WaitError::NotFound(group))?;
-        Ok(match summary.status {
-            Status::Complete => Some(Verdict::Succeeded),
-            Status::Failed => Some(Verdict::Failed),
-            Status::Canceled => Some(Verdict::Cancelled),
-            Status::Created | Status::InProgress => None,
-        })
+        Ok(verdict_of(summary.status))
+    }
+
+    /// How the groups of a run ended that have, the others without.
+    async fn verdicts(&self, run: RunId) -> Result<BTreeMap<GroupId, Option<Verdict>>, StoreError> {
+        let mut verdicts = BTreeMap::new();
+        let mut query = Query::all(Kind::Group).parent(run.get());
+        loop {
+            let page = self.list::<GroupSummary>(query.clone()).await?;
+            query.after = page.last().map(|last| last.id.get());
+            let is_last = page.len() < query.limit as usize;
+            verdicts.extend(page.into_iter().map(|it| (it.id, verdict_of(it.status))));
+            if is_last {
+                return Ok(verdicts);
+            }
+        }
     }
 }
 
@@ -81,12 +93,25 @@ impl RunHandle {
     /// # Errors
     /// The engine ends first, or the store fails.
     pub async fn wait(&self) -> Result<RunOutcome, WaitError> {
-        let mut groups = Vec::with_capacity(self.run().groups.len());
-        // The last one first: when it has ended most others have, and need not be waited for.
-        for group in self.run().groups.iter().rev() {
-            groups.push((group.id, self.engine.wait(group.id).await?));
-        }
-        groups.reverse();
+        // Most groups end while another is waited for, so the store is asked for all of them
+        // together. With each look twice as many are waited for: there are few looks, in whatever
+        // order the groups end.
+        let mut between_looks = 1;
+        let ended = loop {
+            let verdicts = self.engine.verdicts(self.id()).await?;
+            let open = |group: &GroupId| verdicts.get(group).is_none_or(Option::is_none);
+            // The last one first: when it has ended most others have.
+            let open: Vec<_> = self.groups().filter(open).collect();
+            if open.is_empty() {
+                break verdicts;
+            }
+            for group in open.into_iter().rev().take(between_looks) {
+                self.engine.wait(group).await?;
+            }
+            between_looks *= 2;
+        };
+        let verdict = |group| Some((group, ended.get(&group).copied().flatten()?));
+        let groups: Vec<_> = self.groups().filter_map(verdict).collect();
         let any = |verdict| groups.iter().any(|(_, it)| *it == verdict);
         let verdict = if any(Verdict::Failed) {
             Verdict::Failed
@@ -96,5 +121,14 @@ impl RunHandle {
             Verdict::Succeeded
         };
         Ok(RunOutcome { verdict, groups })
+    }
+}
+
+fn verdict_of(status: Status) -> Option<Verdict> {
+    match status {
+        Status::Complete => Some(Verdict::Succeeded),
+        Status::Failed => Some(Verdict::Failed),
+        Status::Canceled => Some(Verdict::Cancelled),
+        Status::Created | Status::InProgress => None,
     }
 }

@@ -254,7 +254,11 @@ pub(crate) fn later() -> Vec<Document> {
         }),
         Document::Release(Release { created_by: Some(by), ..release.clone() }),
         Document::Run(Run { created_by: Some(by), ..run.clone() }),
-        Document::Jobs(JobBlock { first: JobId::new(40).unwrap(), count: 2, group: group() }),
+        Document::Jobs(JobBlock {
+            first: JobId::new(40).unwrap(),
+            count: 2,
+            run: RunId::new(3).unwrap(),
+        }),
         Document::Token(Token {
             id: by,
             name: "nightly".to_owned(),
