@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use jobwright_core::{
-    Commit, CommitError, Digest, Document, Durability, GroupId, ID_LIMIT, Key, Kind, Lease, NodeId,
-    Query, Record, Seq, Store, StoreError, Stored, Timestamp,
+    Commit, CommitError, Digest, Durability, GroupId, ID_LIMIT, Key, Kind, Lease, NodeId, Query,
+    Record, Seq, Store, StoreError, Stored, Timestamp,
 };
 
 use self::documents::Documents;
@@ -90,7 +90,7 @@ impl State {
         for append in &commit.journal {
             let ends = append.summary.as_ref().is_some_and(|it| it.status.is_terminal());
             if let Some(summary) = &append.summary {
-                self.documents.put(Document::Group(summary.clone()));
+                self.documents.summarize(summary);
             }
             let group = append.record.group;
             self.journals.append(append.record.clone(), ends);

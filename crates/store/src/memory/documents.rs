@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::spread::Spread;
 
-use jobwright_core::{Change, Document, Key, Kind, Query, Refusal, Revision, Stored};
+use jobwright_core::{Change, Document, GroupSummary, Key, Kind, Query, Refusal, Revision, Stored};
 
 #[derive(Default)]
 pub(super) struct Documents {
-    /// Boxed, since they are large and few of them change: only summaries are written often.
-    by_key: HashMap<Key, Box<Stored>, Spread>,
+    by_key: HashMap<Key, Kept, Spread>,
     /// All ids, by kind.
     ids: BTreeSet<(Kind, i64)>,
     /// The ids of what belongs to something, by kind and parent.
@@ -18,12 +17,65 @@ pub(super) struct Documents {
     by_text: BTreeMap<(Kind, Box<str>, i64), i64>,
 }
 
+/// A document as it lies here. Summaries are small, many and written often; the others are large
+/// and few.
+enum Kept {
+    Summary(GroupSummary, Revision),
+    Other(Box<Stored>),
+}
+
+impl Kept {
+    fn new(Stored { document, revision }: Stored) -> Self {
+        match document {
+            Document::Group(summary) => Self::Summary(summary, revision),
+            document => Self::Other(Box::new(Stored { document, revision })),
+        }
+    }
+
+    fn revision(&self) -> Revision {
+        match self {
+            Self::Summary(_, revision) => *revision,
+            Self::Other(stored) => stored.revision,
+        }
+    }
+
+    fn parent(&self) -> i64 {
+        match self {
+            Self::Summary(summary, _) => summary.run.get(),
+            Self::Other(stored) => stored.document.parent(),
+        }
+    }
+
+    fn unique(&self) -> Option<&str> {
+        match self {
+            Self::Summary(..) => None,
+            Self::Other(stored) => stored.document.unique(),
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        match self {
+            Self::Summary(summary, _) => !summary.status.is_terminal(),
+            Self::Other(stored) => stored.document.is_live(),
+        }
+    }
+
+    fn stored(&self) -> Stored {
+        match self {
+            Self::Summary(summary, revision) => {
+                Stored { document: Document::Group(summary.clone()), revision: *revision }
+            }
+            Self::Other(stored) => Stored::clone(stored),
+        }
+    }
+}
+
 /// What a document was before a change of it.
 pub(super) type Undo = Vec<(Key, Option<Stored>)>;
 
 impl Documents {
     pub(super) fn find(&self, key: Key) -> Option<Stored> {
-        self.by_key.get(&key).map(|stored| Stored::clone(stored))
+        self.by_key.get(&key).map(Kept::stored)
     }
 
     /// Makes the changes in order, and adds a refusal for each that cannot be made. The caller
@@ -47,7 +99,7 @@ impl Documents {
     fn check(&self, change: &Change) -> Result<(), Refusal> {
         let Change { key, expected, ref document } = *change;
         let found = self.by_key.get(&key);
-        let current = found.map_or(Revision(0), |stored| stored.revision);
+        let current = found.map_or(Revision(0), Kept::revision);
         if current != expected {
             return Err(Refusal::Changed { key, expected, current });
         }
@@ -74,18 +126,20 @@ impl Documents {
         }
     }
 
-    /// Writes a document over what is there, whatever its revision, and returns what was there.
-    pub(super) fn put(&mut self, document: Document) -> Option<Stored> {
-        let key = document.key();
-        if let Some(stored) = self.by_key.get_mut(&key) {
-            let same = stored.document.parent() == document.parent()
-                && stored.document.unique() == document.unique();
-            if same {
-                let revision = Revision(stored.revision.0 + 1);
-                return Some(std::mem::replace(&mut **stored, Stored { document, revision }));
+    /// Writes a group's summary over what is there, whatever its revision.
+    pub(super) fn summarize(&mut self, summary: &GroupSummary) {
+        match self.by_key.get_mut(&summary.id.into()) {
+            Some(Kept::Summary(known, revision)) if known.run == summary.run => {
+                revision.0 += 1;
+                known.clone_from(summary);
             }
+            Some(_) | None => drop(self.put(Document::Group(summary.clone()))),
         }
-        let before = self.remove(key);
+    }
+
+    /// Writes a document over what is there, whatever its revision, and returns what was there.
+    fn put(&mut self, document: Document) -> Option<Stored> {
+        let before = self.remove(document.key());
         let revision = Revision(before.as_ref().map_or(1, |it| it.revision.0 + 1));
         self.insert(Stored { document, revision });
         before
@@ -101,19 +155,19 @@ impl Documents {
             self.by_text.insert((kind, text.into(), parent), id);
         }
         self.ids.insert((kind, id));
-        self.by_key.insert(key, Box::new(stored));
+        self.by_key.insert(key, Kept::new(stored));
     }
 
     fn remove(&mut self, key: Key) -> Option<Stored> {
-        let stored = *self.by_key.remove(&key)?;
+        let kept = self.by_key.remove(&key)?;
         let Key { kind, id } = key;
         self.ids.remove(&(kind, id));
-        let parent = stored.document.parent();
+        let parent = kept.parent();
         self.by_parent.remove(&(kind, parent, id));
-        if let Some(text) = stored.document.unique() {
+        if let Some(text) = kept.unique() {
             self.by_text.remove(&(kind, text.into(), parent));
         }
-        Some(stored)
+        Some(kept.stored())
     }
 
     pub(super) fn list(&self, query: &Query) -> Vec<Stored> {
@@ -124,38 +178,37 @@ impl Documents {
             (Some(after), true) => (i64::MIN, after - 1),
         };
         let kind = query.kind;
-        let stored = |id: i64| self.by_key.get(&Key { kind, id }).map(|stored| &**stored);
+        let kept = |id: i64| self.by_key.get(&Key { kind, id });
         match (query.unique.as_deref(), query.parent) {
             (Some(text), _) => {
                 let parents = (kind, text.into(), i64::MIN)..=(kind, text.into(), i64::MAX);
                 let mut ids: Vec<i64> = self.by_text.range(parents).map(|(_, id)| *id).collect();
                 ids.retain(|id| (least..=greatest).contains(id));
                 ids.sort_unstable();
-                select(ids.into_iter().filter_map(stored), query)
+                select(ids.into_iter().filter_map(kept), query)
             }
             (None, Some(parent)) if parent != 0 => {
                 let range = self.by_parent.range((kind, parent, least)..=(kind, parent, greatest));
-                select(range.filter_map(|(_, _, id)| stored(*id)), query)
+                select(range.filter_map(|(_, _, id)| kept(*id)), query)
             }
             (None, _) => {
                 let range = self.ids.range((kind, least)..=(kind, greatest));
-                select(range.filter_map(|(_, id)| stored(*id)), query)
+                select(range.filter_map(|(_, id)| kept(*id)), query)
             }
         }
     }
 }
 
-fn select<'a>(stored: impl DoubleEndedIterator<Item = &'a Stored>, query: &Query) -> Vec<Stored> {
-    let wanted = |stored: &&Stored| {
-        let document = &stored.document;
-        query.parent.is_none_or(|parent| document.parent() == parent)
-            && query.unique.as_deref().is_none_or(|text| document.unique() == Some(text))
-            && (!query.live || document.is_live())
+fn select<'a>(kept: impl DoubleEndedIterator<Item = &'a Kept>, query: &Query) -> Vec<Stored> {
+    let wanted = |kept: &&Kept| {
+        query.parent.is_none_or(|parent| kept.parent() == parent)
+            && query.unique.as_deref().is_none_or(|text| kept.unique() == Some(text))
+            && (!query.live || kept.is_live())
     };
     let limit = query.limit as usize;
     if query.descending {
-        stored.rev().filter(wanted).take(limit).cloned().collect()
+        kept.rev().filter(wanted).take(limit).map(Kept::stored).collect()
     } else {
-        stored.filter(wanted).take(limit).cloned().collect()
+        kept.filter(wanted).take(limit).map(Kept::stored).collect()
     }
 }
