@@ -103,7 +103,8 @@ fn cases(quick: bool) -> Result<Vec<Case>> {
     let processes = Shape::wide(sized(1_000)).bundle(&json!({ "command": [floors::PROGRAM] }))?;
     let runs = if quick { 1 } else { DURABLE_RUNS };
     let floor = |floor| Work::Floor { units: sized(100_000), floor };
-    let (set, few) = (Floor::JoinSet { permits: None }, Floor::JoinSet { permits: Some(1024) });
+    let (set, few) =
+        (Floor::JoinSet { permits: None }, Floor::JoinSet { permits: Some(work::LIMIT) });
     let (every, forgetting) = (Kept::Journals, Kept::Verdicts);
     Ok(vec![
         Case::new("floor: spawn and join", floor(Floor::Same)),

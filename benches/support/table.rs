@@ -16,6 +16,8 @@ pub(crate) struct Sample {
     pub(crate) units: usize,
     /// How long those took.
     pub(crate) floor: Duration,
+    /// How long they took as tasks of which only so many live at a time as the engine lets live.
+    pub(crate) limited: Option<Duration>,
     /// How many turns the subscriber was too slow for.
     pub(crate) missed: u64,
 }
@@ -39,6 +41,12 @@ struct Spread {
     most: f64,
 }
 
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3} ({:.3} – {:.3})", self.median, self.least, self.most)
+    }
+}
+
 impl Sample {
     fn rate(&self) -> f64 {
         self.jobs as f64 / self.run.as_secs_f64()
@@ -46,6 +54,12 @@ impl Sample {
 
     fn floor_rate(&self) -> f64 {
         self.units as f64 / self.floor.as_secs_f64()
+    }
+
+    /// The ratio to the floor that has the engine's limit; to the floor itself where there is none.
+    fn limited_ratio(&self) -> f64 {
+        let floor = self.limited.unwrap_or(self.floor);
+        self.rate() * floor.as_secs_f64() / self.units as f64
     }
 
     fn prepare_per_job(&self) -> f64 {
@@ -68,14 +82,19 @@ impl Row {
         Spread { median, least: at(0), most: at(last) }
     }
 
-    fn cells(&self) -> [String; 8] {
+    fn cells(&self) -> [String; 9] {
         let rate = self.spread(Sample::rate);
         let floor = self.spread(Sample::floor_rate);
         let ratio = self.spread(|sample| sample.rate() / sample.floor_rate());
         let prepare = self.spread(Sample::prepare_per_job).median;
+        let limited = self.spread(Sample::limited_ratio);
+        let has_limit = self.samples.iter().any(|sample| sample.limited.is_some());
         let verdict = self.target.map(|target| {
-            let word = if ratio.median >= target { "ok" } else { "below" };
-            format!("≥ {target} {word}")
+            let word = |ratio: Spread| if ratio.median >= target { "ok" } else { "below" };
+            match has_limit {
+                true => format!("≥ {target} {}, limited {}", word(ratio), word(limited)),
+                false => format!("≥ {target} {}", word(ratio)),
+            }
         });
         let jobs = self.samples.first().map_or(0, |sample| sample.jobs);
         [
@@ -85,7 +104,8 @@ impl Row {
             Count(rate.median).to_string(),
             format!("{} – {}", Count(rate.least), Count(rate.most)),
             format!("{} {}/s", Count(floor.median), self.unit),
-            format!("**{:.3}** ({:.3} – {:.3})", ratio.median, ratio.least, ratio.most),
+            ratio.to_string(),
+            if has_limit { limited.to_string() } else { "–".to_owned() },
             verdict.unwrap_or_else(|| "–".to_owned()),
         ]
     }
@@ -116,6 +136,7 @@ pub(crate) fn markdown(rows: &[Row]) -> String {
         "range",
         "floor",
         "ratio to the floor (range)",
+        "to the limited floor (range)",
         "target",
     ];
     let mut lines = vec![head.map(str::to_owned)];

@@ -12,6 +12,10 @@ use super::floors;
 use super::rig::{Kept, Rig};
 use super::table::Sample;
 
+/// How many attempts the engine begins in a turn, and so how many tasks of the limited floor live
+/// at a time.
+pub(crate) const LIMIT: usize = 1_024;
+
 /// What is measured in a row.
 pub(crate) enum Work {
     /// Another way to do nothing.
@@ -62,8 +66,10 @@ impl Work {
                     Kept::Verdicts => MemoryStore::forgetting_ended(),
                 };
                 let rig = Rig::start(store, executor.clone(), bundle).await?;
+                let limited = floors::spawn_and_join_set(rig.jobs(), Some(LIMIT)).await?;
                 let floor = floors::spawn_and_join(rig.jobs()).await?;
-                one_run(rig, *kept, floor).await
+                let sample = one_run(rig, *kept, floor).await?;
+                Ok(Sample { limited: Some(limited), ..sample })
             }
             Self::Durable { bundle, runs } => durable(bundle, *runs, place).await,
             Self::Processes { bundle } => {
@@ -92,7 +98,8 @@ impl Floor {
                 tokio::task::spawn_blocking(move || floors::append(&file, units)).await??
             }
         };
-        Ok(Sample { jobs: units, prepare: Duration::ZERO, run, units, floor, missed: 0 })
+        let prepare = Duration::ZERO;
+        Ok(Sample { jobs: units, prepare, run, units, floor, limited: None, missed: 0 })
     }
 }
 
@@ -109,7 +116,8 @@ async fn one_run(rig: Rig, kept: Kept, floor: Duration) -> Result<Sample> {
     rig.check(&handle, kept).await?;
     let jobs = rig.jobs();
     drop(handle);
-    Ok(Sample { jobs, prepare, run, units: jobs, floor, missed: rig.end().await? })
+    let missed = rig.end().await?;
+    Ok(Sample { jobs, prepare, run, units: jobs, floor, limited: None, missed })
 }
 
 /// Several runs on one database, one after another, beside rows appended to a bare table in the
@@ -128,5 +136,6 @@ async fn durable(bundle: &Bundle, runs: usize, place: &Place) -> Result<Sample> 
         run += running;
         rig.check(&handle, Kept::Journals).await?;
     }
-    Ok(Sample { jobs, prepare, run, units: rows, floor, missed: rig.end().await? })
+    let missed = rig.end().await?;
+    Ok(Sample { jobs, prepare, run, units: rows, floor, limited: None, missed })
 }
