@@ -12,7 +12,7 @@ use jobwright_core::{
 };
 use jobwright_scheduler::{
     Actor, CancelError, DeploymentChange, DeploymentError, Engine, EnvironmentError, ImportError,
-    ImportPreview, ReleaseError, RunError, RunHandle, RunRequest, TokenError,
+    ImportPreview, ReleaseError, RerunError, RunError, RunHandle, RunRequest, TokenError,
 };
 
 use crate::app::App;
@@ -73,6 +73,18 @@ impl Permit<Operator> {
         ask: impl FnOnce(RunRequest) -> RunRequest,
     ) -> Result<RunHandle, RunError> {
         ask(self.engine.run(id)).await
+    }
+
+    pub(crate) async fn rerun(
+        &self,
+        id: GroupId,
+        key: Option<&str>,
+    ) -> Result<RunHandle, RerunError> {
+        let request = self.engine.rerun(id);
+        match key {
+            Some(key) => request.idempotency_key(key).await,
+            None => request.await,
+        }
     }
 
     pub(crate) async fn cancel(&self, id: GroupId) -> Result<(), CancelError> {

@@ -90,7 +90,7 @@ impl Engine {
         let id = self.0.ids.take(Kind::Deployment, 1).await?;
         let now = self.0.clock.now();
         let deployment = Deployment {
-            id: super::run::id(DeploymentId::new(id))?,
+            id: super::submit::id(DeploymentId::new(id))?,
             name,
             active: None,
             values: Values::new(),
