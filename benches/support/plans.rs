@@ -52,7 +52,14 @@ pub(crate) fn plans(shape: &Shape) -> Result<Vec<(GroupId, Arc<Plan>)>> {
         let on_failure = Default::default();
         let first = JobId::new(first_job)?;
         first_job += i64::try_from(jobs.len())?;
-        let plan = Plan { run, first_job: first, outputs: Vec::new(), on_failure, jobs };
+        let plan = Plan {
+            run,
+            first_job: first,
+            outputs: Vec::new(),
+            on_failure,
+            jobs,
+            carried: Box::default(),
+        };
         plans.push((GroupId::new(id)?, Arc::new(plan)));
     }
     Ok(plans)

@@ -102,6 +102,9 @@ pub struct Run {
     /// The values that the request gave.
     #[serde(default)]
     pub overrides: Values,
+    /// The job group of which it runs again what did not succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun_of: Option<GroupId>,
     /// Who asked for it.
     pub trigger: OutputTrigger,
     /// What "now" means for its date parameters.

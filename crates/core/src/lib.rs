@@ -145,6 +145,7 @@ pub use catalog::Run;
 pub use catalog::RunGroup;
 pub use catalog::Status;
 
+pub use plan::CarriedJob;
 pub use plan::MAX_JOBS;
 pub use plan::Plan;
 pub use plan::PlanError;

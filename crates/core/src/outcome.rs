@@ -66,6 +66,13 @@ impl Success {
     }
 }
 
+impl From<Option<Arc<serde_json::Value>>> for Success {
+    /// Takes what another success left.
+    fn from(result: Option<Arc<serde_json::Value>>) -> Self {
+        Self(result.filter(|result| !result.is_null()))
+    }
+}
+
 /// Why an attempt did not do its work.
 ///
 /// `?` turns any error into a retryable failure, so `Failure` is not itself an error.

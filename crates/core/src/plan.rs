@@ -12,6 +12,7 @@ use crate::digest::Digest;
 use crate::flow::{JobKind, OutputTrigger, Trigger};
 use crate::id::{DeploymentId, JobId, JobIndex, ReleaseId, RunId};
 use crate::name::{ExecutorName, FlowName, OutputName, StepName};
+use crate::outcome::Success;
 use crate::parameter::Resolution;
 use crate::policy::{FailurePolicy, Policy, RunPolicy};
 
@@ -32,6 +33,27 @@ pub struct Plan {
     pub on_failure: FailurePolicy,
     /// The jobs in an order in which they can run: a job needs only earlier ones.
     pub jobs: Vec<PlannedJob>,
+    /// The jobs that an earlier group has done already, in their order: they are done when the
+    /// group is accepted. Empty but in a re-run.
+    #[serde(default, skip_serializing_if = "<[CarriedJob]>::is_empty")]
+    pub carried: Box<[CarriedJob]>,
+}
+
+/// A job that is not run again: it succeeded in an earlier group of the same release with the same
+/// parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CarriedJob {
+    /// Its place in this group.
+    pub job: JobIndex,
+    /// The job that did the work: its attempts and its log are found there.
+    pub from: JobId,
+    /// What that left for the jobs that need it.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub result: Success,
+}
+
+fn is_empty(result: &Success) -> bool {
+    result.result().is_none()
 }
 
 /// What the groups of a run have in common.
@@ -160,11 +182,17 @@ pub enum PlanError {
         /// What it needs.
         need: JobIndex,
     },
+    /// A job cannot have been done already.
+    #[error("job {} cannot have been done by an earlier group", .0.0)]
+    Carried(JobIndex),
+    /// There is nothing left to do.
+    #[error("every job of the plan has been done by an earlier group")]
+    AllCarried,
 }
 
 impl Plan {
-    /// Checks that the plan can be driven: it has jobs, not too many, and each needs only earlier
-    /// ones.
+    /// Checks that the plan can be driven: it has jobs, not too many, each needs only earlier ones,
+    /// and what was done already could be done.
     ///
     /// # Errors
     /// Names the first thing that is wrong.
@@ -179,6 +207,25 @@ impl Plan {
             if let Some(need) = job.needs.iter().find(|need| need.job.at() >= index) {
                 return Err(PlanError::Order { job: index.into(), need: need.job });
             }
+        }
+        self.check_carried()
+    }
+
+    /// Checks that what was done already could be done: a job rests only on jobs that succeeded
+    /// and are done too, and something is left.
+    fn check_carried(&self) -> Result<(), PlanError> {
+        let carried = &self.carried;
+        let is_carried = |job| carried.binary_search_by_key(&job, |it| it.job).is_ok();
+        for (at, it) in carried.iter().enumerate() {
+            let follows = at == 0 || carried[at - 1].job < it.job;
+            let needs = self.jobs.get(it.job.at()).map(|job| &job.needs);
+            let rests = |need: &PlannedNeed| need.when != Trigger::Failed && is_carried(need.job);
+            if !follows || !needs.is_some_and(|needs| needs.iter().all(rests)) {
+                return Err(PlanError::Carried(it.job));
+            }
+        }
+        if carried.len() == self.jobs.len() {
+            return Err(PlanError::AllCarried);
         }
         Ok(())
     }

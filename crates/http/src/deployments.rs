@@ -25,8 +25,12 @@ use crate::wire::{
 };
 
 /// What can be shown along with a deployment.
-pub(crate) const ASSOCIATIONS: [(&str, &[&str]); 3] =
-    [("releases", &["creator", "updater"]), ("creator", &[]), ("updater", &[])];
+pub(crate) const ASSOCIATIONS: [(&str, &[&str]); 4] = [
+    ("releases", &["creator", "updater"]),
+    ("activeRelease", &[]),
+    ("creator", &[]),
+    ("updater", &[]),
+];
 
 /// How many releases are shown along with a deployment.
 const RELEASES: u32 = 200;
@@ -222,5 +226,12 @@ async fn shown(
         let releases = embed.arrange("releases", releases.iter().map(show).collect());
         body.releases = Some(Data { data: releases });
     }
-    Ok(json(&body))
+    let mut body = json(&body);
+    if embed.has("activeRelease")
+        && let Some(active) = deployment.active
+        && let Some(it) = view.find_release(active).await?
+    {
+        body["activeRelease"] = json(&ReleaseBody::new(version, &it.release, true));
+    }
+    Ok(body)
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use jobwright_core::parameter::Values;
 use jobwright_core::{
-    Bundle, Deployment, DeploymentId, Digest, EnvironmentParameter, GroupId, Key, Release,
-    ReleaseId, Revision, Role, Token, TokenId,
+    Bundle, Deployment, DeploymentId, Digest, EnvironmentParameter, GroupId, Key, ParameterName,
+    Release, ReleaseId, Revision, Role, Token, TokenId,
 };
 use jobwright_scheduler::{
     Actor, CancelError, DeploymentChange, DeploymentError, Engine, EnvironmentError, ImportError,
-    ImportPreview, ReleaseError, RunError, RunHandle, RunRequest, TokenError,
+    ImportPreview, ReleaseError, RerunError, RunError, RunHandle, RunRequest, TokenError,
 };
 
 use crate::app::App;
@@ -75,6 +75,18 @@ impl Permit<Operator> {
         ask(self.engine.run(id)).await
     }
 
+    pub(crate) async fn rerun(
+        &self,
+        id: GroupId,
+        key: Option<&str>,
+    ) -> Result<RunHandle, RerunError> {
+        let request = self.engine.rerun(id);
+        match key {
+            Some(key) => request.idempotency_key(key).await,
+            None => request.await,
+        }
+    }
+
     pub(crate) async fn cancel(&self, id: GroupId) -> Result<(), CancelError> {
         self.engine.cancel(id, "a request over HTTP").await
     }
@@ -103,6 +115,16 @@ impl Permit<Deployer> {
         change: DeploymentChange,
     ) -> Result<(Deployment, Deployment), DeploymentError> {
         self.engine.change_deployment_at(id, expected, change).await
+    }
+
+    /// Gives a deployment a value, or takes it away.
+    pub(crate) async fn set_value(
+        &self,
+        id: DeploymentId,
+        name: &ParameterName,
+        value: Option<serde_json::Value>,
+    ) -> Result<Deployment, DeploymentError> {
+        self.engine.set_deployment_value(id, name, value).await
     }
 
     pub(crate) async fn delete(

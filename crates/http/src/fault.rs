@@ -5,7 +5,7 @@ use jobwright_core::{NameError, StoreError};
 use jobwright_package::ReadError;
 use jobwright_scheduler::{
     CancelError, DeploymentError, Ended, EnvironmentError, ExpandError, ImportError, PrepareError,
-    ReadError as GroupError, ReleaseError, RunError, TokenError,
+    ReadError as GroupError, ReleaseError, RerunError, RunError, TokenError,
 };
 
 use crate::problem::{Place, Problem, Sort, told};
@@ -135,6 +135,16 @@ impl From<RunError> for Problem {
             RunError::Overloaded => sorted!(TooMany, error).retry_after(SOON),
             RunError::ShuttingDown => sorted!(Unavailable, error).retry_after(SOON),
             RunError::Key(_) | _ => sorted!(Validation, error),
+        }
+    }
+}
+
+impl From<RerunError> for Problem {
+    fn from(error: RerunError) -> Self {
+        match error {
+            RerunError::Read(error) => error.into(),
+            RerunError::Run(error) => error.into(),
+            RerunError::NotOver { .. } | RerunError::Complete(_) | _ => sorted!(Conflict, error),
         }
     }
 }

@@ -24,11 +24,17 @@ use crate::shape::{self, Embed};
 use crate::version::Version;
 use crate::view::View;
 use crate::wait::{self, Wait};
-use crate::wire::{CanceledBody, Data, GroupBody, JobBody, Runs};
+use crate::wire::{CanceledBody, Data, GroupBody, JobBody, Runs, json as json_of};
 
 /// What can be shown along with a job group.
-pub(crate) const ASSOCIATIONS: [(&str, &[&str]); 4] =
-    [("jobs", &["jobGroup", "creator"]), ("creator", &[]), ("updater", &[]), ("flowrun", &[])];
+pub(crate) const ASSOCIATIONS: [(&str, &[&str]); 6] = [
+    ("jobs", &["jobGroup", "creator"]),
+    ("creator", &[]),
+    ("updater", &[]),
+    ("flowrun", &[]),
+    ("deployment", &[]),
+    ("release", &[]),
+];
 
 /// The most groups that one request cancels.
 const MOST_CANCELED: u32 = 1_000;
@@ -177,7 +183,7 @@ async fn listed(
         let view = view.clone();
         async move { view.groups_page(of, page).await }
     };
-    let show = |it: &GroupSummary| crate::wire::json(&GroupBody::new(version, it, None));
+    let show = |it: &GroupSummary| json_of(&GroupBody::new(version, it, None));
     let slice = query.parse()?.slice(fetch, |it| filter.takes(it), show).await?;
     let mut runs = Runs::new();
     let mut items = Vec::with_capacity(slice.items.len());
@@ -290,7 +296,7 @@ async fn canceled(
     Ok(CanceledBody { job_ids, group: id.get() })
 }
 
-async fn shown(
+pub(crate) async fn shown(
     version: Version,
     view: &View,
     group: &GroupSummary,
@@ -308,11 +314,17 @@ async fn shown(
         let it = view.group(group.id).await?;
         let by = run.and_then(|run| run.created_by);
         let jobs = it.jobs.iter().map(|job| JobBody::new(version, &it, job, by));
-        let jobs = embed.arrange("jobs", jobs.map(|job| crate::wire::json(&job)).collect());
+        let jobs = embed.arrange("jobs", jobs.map(|job| json_of(&job)).collect());
         body = body.with_jobs(version, &it.plan, &jobs);
         let profile =
             |job: &jobwright_core::PlannedJob| job.kind == jobwright_core::JobKind::Profile;
         body.profiling_enabled = Some(it.plan.jobs.iter().any(profile));
     }
-    Ok(crate::wire::json(&body))
+    let mut body = json_of(&body);
+    if let Some(run) = run.filter(|_| embed.has("flowrun")) {
+        body["flowrun"] = crate::runs::bare(version, view, run).await?;
+    }
+    crate::runs::with_owners(version, view, embed, group.deployment, group.release, &mut body)
+        .await?;
+    Ok(body)
 }

@@ -63,6 +63,7 @@ mod environment;
 mod groups;
 mod jobs;
 mod logs;
+mod overrides;
 mod releases;
 mod rules;
 mod run;

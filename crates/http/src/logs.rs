@@ -12,6 +12,7 @@ use axum::response::sse::{Event as Line, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
 use jobwright_core::{AttemptId, JobId, Timestamp};
+use jobwright_scheduler::GroupView;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -125,7 +126,7 @@ async fn logs(
     let after = part.after.as_deref().map(str::parse::<u64>).transpose();
     let after = after.map_err(|_| Problem::validation("`after` is the number of a line"))?;
     let (wanted, view) = (number("attempt", &part.attempt)?, caller.view());
-    let (number, _) = attempt(&view, job, wanted).await?;
+    let (job, number, _) = attempt(&view, job, wanted).await?;
     let Some(source) = app.options().logs.clone() else {
         return Err(Problem::new(Sort::NotFound, "this server keeps no logs"));
     };
@@ -159,13 +160,20 @@ impl From<LogSourceError> for Problem {
     }
 }
 
-/// The number of a job's attempt, the last one where none is named, and whether it has ended.
-async fn attempt(view: &View, job: JobId, wanted: Option<u32>) -> Result<(u32, bool), Problem> {
-    let missing = || Problem::not_found("job", job);
-    let group = view.group_of(job).await?.ok_or_else(missing)?;
-    let group = view.group(group).await?;
-    let it = group.jobs.iter().find(|it| it.id == job).ok_or_else(missing)?;
-    let found = match wanted {
+/// The number of a job's attempt, the last one where none is named, and whether it has ended. The
+/// attempts of a job that a re-run did not run again are those of the job that did the work.
+async fn attempt(
+    view: &View,
+    asked: JobId,
+    wanted: Option<u32>,
+) -> Result<(JobId, u32, bool), Problem> {
+    let (mut job, mut group) = found(view, asked).await?;
+    if let Some(from) = group.jobs[job].carried_from {
+        (job, group) = found(view, from).await?;
+    }
+    let it = &group.jobs[job];
+    let job = it.id;
+    let known = match wanted {
         Some(number) => it.attempts.iter().find(|attempt| attempt.number == number),
         None => it.attempts.last(),
     };
@@ -173,7 +181,16 @@ async fn attempt(view: &View, job: JobId, wanted: Option<u32>) -> Result<(u32, b
         let which = wanted.map_or_else(|| "no attempt".to_owned(), |it| format!("no attempt {it}"));
         Problem::new(Sort::NotFound, format!("job {job} has {which}"))
     };
-    found.map(|attempt| (attempt.number, attempt.outcome.is_some())).ok_or_else(none)
+    known.map(|attempt| (job, attempt.number, attempt.outcome.is_some())).ok_or_else(none)
+}
+
+/// A job's place in its group, and the group.
+async fn found(view: &View, job: JobId) -> Result<(usize, GroupView), Problem> {
+    let missing = || Problem::not_found("job", job);
+    let group = view.group_of(job).await?.ok_or_else(missing)?;
+    let group = view.group(group).await?;
+    let at = group.jobs.iter().position(|it| it.id == job).ok_or_else(missing)?;
+    Ok((at, group))
 }
 
 fn shown(line: &LogLine) -> Value {
@@ -215,7 +232,7 @@ impl Follower {
             let ended = attempt(&self.view, self.attempt.job, number).await;
             let read = self.source.read(self.attempt, self.after, DEFAULT_LIMIT).await;
             match (ended, read) {
-                (Ok((_, ended)), Ok(lines)) => {
+                (Ok((_, _, ended)), Ok(lines)) => {
                     let is_empty = lines.is_empty();
                     lines.iter().for_each(|line| self.push(line));
                     if is_empty && ended {

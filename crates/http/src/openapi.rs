@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 use crate::problem::ProblemBody;
-use crate::{deployments, groups, releases, router};
+use crate::{deployments, groups, releases, router, runs};
 
 /// What does not belong to one operation.
 #[derive(OpenApi)]
@@ -90,15 +90,18 @@ fn complete(path: &str, operation: &mut Value) {
 
 /// What `embed` may be on a path; none where nothing can be embedded, and it is not looked at.
 fn embeds(path: &str) -> Option<String> {
-    let known: &[(&str, &[&str])] = if path.contains("releases") {
-        &releases::ASSOCIATIONS
-    } else if path.contains("deployments") {
-        &deployments::ASSOCIATIONS
-    } else if path.contains("jobGroups") || path.contains("jobLibrary") {
-        &groups::ASSOCIATIONS
-    } else {
-        &[]
-    };
+    let known: &[(&str, &[&str])] =
+        if path.ends_with("/flowRuns") || path.ends_with("/flowRuns/{id}") {
+            &runs::ASSOCIATIONS
+        } else if path.contains("releases") {
+            &releases::ASSOCIATIONS
+        } else if path.contains("deployments") {
+            &deployments::ASSOCIATIONS
+        } else if path.contains("jobGroups") || path.contains("jobLibrary") {
+            &groups::ASSOCIATIONS
+        } else {
+            &[]
+        };
     let options = r"(\((limit=[0-9]+|fields=[A-Za-z;]+|sort=-?[A-Za-z]+)(,(limit=[0-9]+|fields=[A-Za-z;]+|sort=-?[A-Za-z]+))*\))?";
     let one = known.iter().map(|(name, nested)| {
         let nested = nested.join("|");

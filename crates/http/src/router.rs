@@ -17,8 +17,8 @@ use crate::options::Options;
 use crate::quota::Quotas;
 use crate::version::Version;
 use crate::{
-    deployments, edge, environment, events, groups, health, jobs, logs, metrics, openapi, releases,
-    rules, run, runs, tokens,
+    deployments, edge, environment, events, groups, health, jobs, logs, metrics, openapi,
+    overrides, releases, rules, run, runs, tokens,
 };
 
 /// Makes the router of an engine. It may be nested under any path, and listens to nothing itself.
@@ -63,6 +63,7 @@ fn version() -> OpenApiRouter<App> {
         .merge(jobs::routes())
         .merge(logs::routes())
         .merge(environment::routes())
+        .merge(overrides::routes())
         .merge(tokens::routes())
 }
 

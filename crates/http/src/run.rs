@@ -9,8 +9,8 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jobwright_core::parameter::{Fault, Layer, Values};
-use jobwright_core::{DeploymentId, OutputName, ParameterName, Timestamp};
-use jobwright_scheduler::{PrepareError, RunError, RunHandle, RunRequest};
+use jobwright_core::{DeploymentId, GroupId, OutputName, ParameterName, Timestamp};
+use jobwright_scheduler::{PrepareError, RerunError, RunError, RunHandle, RunRequest};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -34,6 +34,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(run))
         .routes(routes!(explain, explain_with))
         .routes(routes!(run_output))
+        .routes(routes!(rerun))
 }
 
 /// How a request names itself, and so what a repetition of it gets.
@@ -168,6 +169,38 @@ async fn run_output(
     Ok(created(version, &handle, &body.data.first()))
 }
 
+/// Runs again what did not succeed in a job group that failed or was cancelled: a new run of one
+/// job group, of the same release with the same parameters.
+#[utoipa::path(
+    post, path = "/jobGroups/{id}/rerun", tag = "jobGroups", operation_id = "rerunJobGroup",
+    params(
+        ("idempotency-key" = Option<String>, Header, max_length = 250, pattern = "^[!-~]+$", description = "The same key for the same request gives the same response"),
+        ("x-execution-id" = Option<String>, Header, max_length = 250, pattern = "^[!-~]+$", description = "A repetition is answered by 304"),
+    ),
+    responses(
+        (status = 201, description = "The job group that was started", body = StartedBody),
+        (status = 304, description = "The execution id was used before"),
+    ),
+)]
+async fn rerun(
+    version: Version,
+    caller: Caller,
+    headers: HeaderMap,
+    Id(id): Id<GroupId>,
+) -> Result<Response, Problem> {
+    let permit = caller.permit::<Operator>(id).await?;
+    let name = Name::of(&headers)?;
+    let answer = match permit.rerun(id, name.as_ref().map(Name::to_key).as_deref()).await {
+        Ok(handle) => Ok(handle),
+        Err(RerunError::Run(error)) => Err(error),
+        Err(error) => return Err(error.into()),
+    };
+    let started = named(answer, name, Problem::from)?;
+    let Some(handle) = started else { return Ok(StatusCode::NOT_MODIFIED.into_response()) };
+    let body = shown(version, &handle).await?;
+    Ok(created(version, &handle, &body))
+}
+
 /// Asks for the run; none where it was asked for before and the client wants to know just that.
 async fn start(
     caller: &Caller,
@@ -188,7 +221,17 @@ async fn start(
             }
         })
         .await;
-    match (handle, name) {
+    named(handle, name, |error| asked.refused(error))
+}
+
+/// What a request that may have named itself gets; none where the run was asked for before and the
+/// client wants to know just that.
+fn named(
+    answer: Result<RunHandle, RunError>,
+    name: Option<Name>,
+    refused: impl FnOnce(RunError) -> Problem,
+) -> Result<Option<RunHandle>, Problem> {
+    match (answer, name) {
         (Ok(handle), Some(Name::Execution(_))) if handle.replayed() => Ok(None),
         (Err(RunError::KeyReused { .. }), Some(Name::Execution(_))) => Ok(None),
         (Ok(handle), _) => Ok(Some(handle)),
@@ -198,7 +241,7 @@ async fn start(
             );
             Err(Problem::new(Sort::KeyReused, detail))
         }
-        (Err(error), _) => Err(asked.refused(error)),
+        (Err(error), _) => Err(refused(error)),
     }
 }
 

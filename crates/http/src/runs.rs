@@ -3,7 +3,7 @@
 use axum::extract::{OriginalUri, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use jobwright_core::{DeploymentId, Run, RunId};
+use jobwright_core::{DeploymentId, ReleaseId, Run, RunId};
 use jobwright_scheduler::RunHandle;
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,10 +17,11 @@ use crate::body::{Id, Query};
 use crate::list::{ListQuery, Listed};
 use crate::problem::Problem;
 use crate::revision;
+use crate::shape::{self, Embed};
 use crate::version::Version;
 use crate::view::View;
 use crate::wait::{Wait, merged};
-use crate::wire::{Data, FlowRunBody, GroupBody, json};
+use crate::wire::{Data, DeploymentBody, FlowRunBody, GroupBody, ReleaseBody, Runs, json};
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -29,6 +30,10 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(status))
         .routes(routes!(groups))
 }
+
+/// What can be shown along with a run.
+pub(crate) const ASSOCIATIONS: [(&str, &[&str]); 4] =
+    [("jobGroups", &["jobs"]), ("creator", &[]), ("deployment", &[]), ("release", &[])];
 
 impl Listed for Run {
     fn id(&self) -> i64 {
@@ -59,6 +64,7 @@ async fn list(
     Query(query): Query<ListQuery>,
     Query(of): Query<Of>,
 ) -> Result<Response, Problem> {
+    let embed = Embed::parse(query.embed.as_deref(), "flowRuns", &ASSOCIATIONS)?;
     let of = of.deployment_id.as_deref().map(str::parse::<DeploymentId>).transpose();
     let of = of.map_err(|error| Problem::validation(error.to_string()))?;
     let view = caller.view();
@@ -71,7 +77,7 @@ async fn list(
     let slice = query.parse()?.slice(fetch, |_| true, show).await?;
     let mut items = Vec::with_capacity(slice.items.len());
     for run in &slice.items {
-        items.push(shown(version, &view, run).await?);
+        items.push(shown(version, &view, run, &embed).await?);
     }
     Ok(slice.respond(items, uri.path(), &query))
 }
@@ -79,6 +85,7 @@ async fn list(
 /// Reads a run.
 #[utoipa::path(
     get, path = "/flowRuns/{id}", tag = "flowRuns", operation_id = "getFlowRun",
+    params(("embed" = Option<String>, Query), ("fields" = Option<String>, Query)),
     responses((status = 200, description = "The run", body = FlowRunBody)),
 )]
 async fn read(
@@ -86,10 +93,13 @@ async fn read(
     caller: Caller,
     headers: HeaderMap,
     Id(id): Id<RunId>,
+    Query(query): Query<ListQuery>,
 ) -> Result<Response, Problem> {
+    let embed = Embed::parse(query.embed.as_deref(), "flowRuns", &ASSOCIATIONS)?;
     let view = caller.view();
     let handle = found(&view, id).await?;
-    Ok(revision::by_content(&headers, &shown(version, &view, handle.run()).await?))
+    let body = shown(version, &view, handle.run(), &embed).await?;
+    Ok(revision::by_content(&headers, &shape::pick(body, query.fields.as_deref())))
 }
 
 /// Says how far a run is, in a bare word.
@@ -133,8 +143,47 @@ async fn found(view: &View, id: RunId) -> Result<RunHandle, Problem> {
     view.find_run(id).await?.ok_or_else(|| Problem::not_found("run", id))
 }
 
-async fn shown(version: Version, view: &View, run: &Run) -> Result<Value, Problem> {
+async fn shown(version: Version, view: &View, run: &Run, embed: &Embed) -> Result<Value, Problem> {
     let groups = view.groups(run.id).await?;
-    let status = merged(&groups);
-    Ok(json(&FlowRunBody::new(version, run, status, &groups)))
+    let mut body = json(&FlowRunBody::new(version, run, merged(&groups), &groups));
+    if embed.has("jobGroups") {
+        let jobs = embed.has_nested("jobGroups", "jobs").then_some("jobs");
+        let inner = Embed::parse(jobs, "jobGroups", &crate::groups::ASSOCIATIONS)?;
+        let mut runs = Runs::from([(run.id, run.clone())]);
+        let mut items = Vec::with_capacity(groups.len());
+        for group in &groups {
+            items.push(crate::groups::shown(version, view, group, &inner, &mut runs).await?);
+        }
+        body["jobGroups"] = json(&Data { data: embed.arrange("jobGroups", items) });
+    }
+    with_owners(version, view, embed, run.deployment, run.release, &mut body).await?;
+    Ok(body)
+}
+
+/// A run without anything along with it.
+pub(crate) async fn bare(version: Version, view: &View, run: &Run) -> Result<Value, Problem> {
+    let groups = view.groups(run.id).await?;
+    Ok(json(&FlowRunBody::new(version, run, merged(&groups), &groups)))
+}
+
+/// Shows the deployment and the release along with what belongs to them, where they still exist.
+pub(crate) async fn with_owners(
+    version: Version,
+    view: &View,
+    embed: &Embed,
+    deployment: DeploymentId,
+    release: ReleaseId,
+    body: &mut Value,
+) -> Result<(), Problem> {
+    if embed.has("deployment")
+        && let Some((deployment, _)) = view.find_deployment(deployment).await?
+    {
+        body["deployment"] = json(&DeploymentBody::new(version, &deployment));
+    }
+    if embed.has("release")
+        && let Some(it) = view.find_release(release).await?
+    {
+        body["release"] = json(&ReleaseBody::new(version, &it.release, it.is_active()));
+    }
+    Ok(())
 }

@@ -12,6 +12,8 @@ pub(crate) struct Embed(Vec<Association>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Association {
     name: String,
+    /// What stands behind the dot.
+    nested: Vec<String>,
     limit: Option<usize>,
     fields: Option<String>,
     sort: Option<String>,
@@ -29,17 +31,23 @@ impl Embed {
         for part in split(text.unwrap_or_default()) {
             let (path, options) = part.split_once('(').unwrap_or((part, ")"));
             let options = options.strip_suffix(')').unwrap_or(options);
-            let mut names = path.split('.');
-            let name = names.next().unwrap_or_default().trim();
+            let mut names = path.split('.').map(str::trim);
+            let name = names.next().unwrap_or_default();
             let valid = |it: &&(&str, &[&str])| it.0 == name;
             let Some((_, nested)) = known.iter().find(valid) else {
                 return Err(unknown(name, of, known.iter().map(|it| it.0)));
             };
-            if let Some(wrong) = names.find(|it| !nested.contains(it)) {
+            let inner: Vec<&str> = names.collect();
+            if let Some(wrong) = inner.iter().find(|it| !nested.contains(it)) {
                 return Err(unknown(wrong, name, nested.iter().copied()));
             }
-            let mut association =
-                Association { name: name.to_owned(), limit: None, fields: None, sort: None };
+            let mut association = Association {
+                name: name.to_owned(),
+                nested: inner.into_iter().map(str::to_owned).collect(),
+                limit: None,
+                fields: None,
+                sort: None,
+            };
             for option in options.split(',').filter(|it| !it.trim().is_empty()) {
                 association.set(option.trim())?;
             }
@@ -50,6 +58,11 @@ impl Embed {
 
     pub(crate) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|it| it.name == name)
+    }
+
+    /// Whether `inner` is to be shown along with what is shown along.
+    pub(crate) fn has_nested(&self, name: &str, inner: &str) -> bool {
+        self.0.iter().any(|it| it.name == name && it.nested.iter().any(|it| it == inner))
     }
 
     /// Arranges the items of an embedded list as its options say.

@@ -36,6 +36,8 @@ pub use engine::PrepareError;
 pub use engine::PreparedRun;
 pub use engine::ReadError;
 pub use engine::ReleaseError;
+pub use engine::RerunError;
+pub use engine::RerunRequest;
 pub use engine::RunError;
 pub use engine::RunHandle;
 pub use engine::RunOutcome;

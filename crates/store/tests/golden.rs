@@ -38,6 +38,7 @@ fn check<T: DeserializeOwned + PartialEq + Debug>(format: u32, what: &str, expec
 fn bytes_of_every_format_are_read() {
     for format in FORMATS {
         check(format, "events", &sample::events());
+        check(format, "rerun.events", &sample::rerun());
         check(format, "documents", &sample::documents());
         check(format, "later.documents", &sample::later());
     }

@@ -186,6 +186,7 @@ impl AttemptBuilder {
             outputs: Vec::new(),
             on_failure: FailurePolicy::default(),
             jobs: vec![job],
+            carried: Box::default(),
         }
     }
 }

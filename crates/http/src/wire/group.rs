@@ -154,6 +154,9 @@ pub(crate) struct FlowRunBody {
     deployment: Reference,
     /// The release that it runs.
     release: Reference,
+    /// The job group of which it runs again what did not succeed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rerun_of: Option<Reference>,
     /// Its session.
     session_id: String,
     /// The digest of its resolved parameters.
@@ -186,6 +189,7 @@ impl FlowRunBody {
             terminal: status.is_terminal(),
             deployment: Reference { id: run.deployment.get() },
             release: Reference { id: run.release.get() },
+            rerun_of: run.rerun_of.map(|id| Reference { id: id.get() }),
             session_id: run.session.to_string(),
             parameter_digest: run.parameters.to_string(),
             overrides: super::json(&run.overrides),

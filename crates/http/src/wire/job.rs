@@ -45,6 +45,9 @@ pub(crate) struct JobBody {
     creator: Creator,
     /// How often it was tried, one by one.
     attempts: Vec<AttemptBody>,
+    /// The job that did the work, where this one belongs to a re-run and was not run again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    carried_from: Option<Reference>,
 }
 
 /// One try at a job.
@@ -103,6 +106,7 @@ impl JobBody {
             updated_at: at.unwrap_or(group.created_at).to_string(),
             creator: Creator::new(version, by),
             attempts: job.attempts.iter().map(AttemptBody::new).collect(),
+            carried_from: job.carried_from.map(|id| Reference { id: id.get() }),
         }
     }
 }

@@ -1,5 +1,8 @@
 //! The heart: running a deployment, watching it, cancelling it.
 
+use jobwright_adapters::MockExecutor;
+use jobwright_adapters::mock::Act;
+use jobwright_http::Options;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -83,6 +86,57 @@ async fn a_group_is_watched_and_cancelled() {
     let old = server.get("/v3/jobGroups/1").await.expect(200).json();
     assert_eq!((&old["createdBy"], &old["jobs"]), (&json!(1), &json!({ "data": null })));
     assert_eq!(old.get("creator"), None);
+}
+
+#[tokio::test]
+async fn what_did_not_succeed_is_run_again() {
+    let hangs = MockExecutor::new().on("sum", [Act::hangs()]);
+    let server = Server::with(hangs, Options::default()).await;
+    server.deploy().await;
+    server.post("/v4/deployments/1/run", &json!({})).await.expect(201);
+    server.ended(2).await;
+    let (path, key) = ("/v4/jobGroups/1/rerun", "idempotency-key");
+    let ask = |path: &str| server.request(Method::POST, path);
+    let busy = server.send(ask(path)).await.expect(409).json();
+    assert_eq!(busy["exception"]["name"], "ConflictException");
+    server.post("/v4/jobGroups/1/cancel", &json!({})).await.expect(200);
+    server.ended(1).await;
+    let complete = server.send(ask("/v3/jobGroups/2/rerun")).await.expect(409).json();
+    assert_eq!(complete["detail"], "job group 2 is Complete: there is nothing to run again");
+    server.send(ask("/v4/jobGroups/99/rerun")).await.expect(404);
+
+    let started = server.send(ask(path).header(key, "again")).await.expect(201);
+    assert_eq!(started.header("location"), "/v4/flowRuns/2");
+    let expect = json!({ "data": [{
+        "reason": "JobStarted", "id": 3,
+        "jobs": { "data": [{ "id": 5 }, { "id": 6 }, { "id": 7 }] },
+        "jobGraph": {
+            "vertices": [5, 6, 7],
+            "edges": [{ "source": 5, "target": 6 }, { "source": 6, "target": 7 }],
+        },
+        "flowRun": { "id": 2 },
+    }] });
+    assert_eq!(without_session(started.json()), expect);
+    let again = server.send(ask(path).header(key, "again")).await.expect(201);
+    assert_eq!((again.header("idempotency-replayed"), &again.text), ("true", &started.text));
+    let other = server.send(ask("/v4/deployments/1/run").header(key, "again")).await.expect(422);
+    assert_eq!(other.json()["exception"]["name"], "IdempotencyKeyReusedException");
+    let old = server.send(ask("/v3/jobGroups/1/rerun").header("x-execution-id", "e")).await;
+    let old = without_session(old.expect(201).json());
+    let ids = json!([{ "id": 8 }, { "id": 9 }, { "id": 10 }]);
+    assert_eq!(
+        old,
+        json!({ "data": [{ "reason": "JobStarted", "id": 4, "jobs": { "data": ids } }] })
+    );
+    server.send(ask(path).header("x-execution-id", "e")).await.expect(304);
+
+    let run = server.get("/v4/flowRuns/2").await.expect(200).json();
+    assert_eq!(run["rerunOf"], json!({ "id": 1 }));
+    let jobs = server.get("/v4/jobGroups/3/jobs").await.expect(200).json();
+    let told =
+        |at: usize| (jobs["data"][at]["status"].clone(), jobs["data"][at]["carriedFrom"].clone());
+    assert_eq!(told(0), (json!("Complete"), json!({ "id": 1 })));
+    assert_eq!(told(1), (json!("InProgress"), Value::Null));
 }
 
 #[tokio::test]

@@ -84,7 +84,7 @@ impl Engine {
     /// The record of some deeds; none where the engine acts for nobody.
     pub(super) async fn audited(&self, deeds: Vec<Deed>) -> Result<Option<Change>, StoreError> {
         let Some(actor) = &self.1 else { return Ok(None) };
-        let id = super::run::id(AuditId::new(self.0.ids.take(Kind::Audit, 1).await?))?;
+        let id = super::submit::id(AuditId::new(self.0.ids.take(Kind::Audit, 1).await?))?;
         let (at, request) = (self.0.clock.now(), actor.request.clone());
         let record = Audit { id, at, by: actor.token, request, deeds };
         Ok(Some(Change::insert(Document::Audit(record))))

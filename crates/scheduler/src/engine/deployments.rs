@@ -3,8 +3,8 @@
 use jobwright_core::parameter::Values;
 use jobwright_core::rule::{ObjectRule, ValueRule};
 use jobwright_core::{
-    Change, Deployment, DeploymentId, DeploymentName, Document, Kind, NameError, Query, Release,
-    Revision, RunPolicy, StoreError,
+    Change, Deployment, DeploymentId, DeploymentName, Document, Kind, NameError, ParameterName,
+    Query, Release, Revision, RunPolicy, StoreError,
 };
 use thiserror::Error;
 
@@ -90,7 +90,7 @@ impl Engine {
         let id = self.0.ids.take(Kind::Deployment, 1).await?;
         let now = self.0.clock.now();
         let deployment = Deployment {
-            id: super::run::id(DeploymentId::new(id))?,
+            id: super::submit::id(DeploymentId::new(id))?,
             name,
             active: None,
             values: Values::new(),
@@ -192,6 +192,25 @@ impl Engine {
             }
         })
         .await
+    }
+
+    /// Gives a deployment a value for a parameter, or takes it away; its other values stay.
+    ///
+    /// # Errors
+    /// There is no such deployment, or the store fails.
+    pub async fn set_deployment_value(
+        &self,
+        id: DeploymentId,
+        name: &ParameterName,
+        value: Option<serde_json::Value>,
+    ) -> Result<Deployment, DeploymentError> {
+        let updated = self.update_deployment(id, None, |deployment| {
+            match value.clone() {
+                Some(value) => deployment.values.insert(name.clone(), value),
+                None => deployment.values.remove(name),
+            };
+        });
+        Ok(updated.await?.0)
     }
 
     /// Changes a deployment as it is now; where somebody else changes it meanwhile, as it is then.

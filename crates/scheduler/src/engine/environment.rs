@@ -68,7 +68,7 @@ impl Engine {
                 }
                 None => {
                     let id = self.0.ids.take(Kind::Environment, 1).await?;
-                    let id = super::run::id(EnvironmentId::new(id))?;
+                    let id = super::submit::id(EnvironmentId::new(id))?;
                     let (name, value) = (name.clone(), value.clone());
                     let parameter = EnvironmentParameter { id, name, value };
                     (id, Change::insert(Document::Environment(parameter)))

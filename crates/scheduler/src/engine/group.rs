@@ -104,6 +104,9 @@ pub struct JobView {
     pub ended_at: Option<Timestamp>,
     /// What it left for the jobs that need it.
     pub result: Option<Arc<serde_json::Value>>,
+    /// The job of an earlier group that did the work, where this one is a re-run's and is not run
+    /// again: attempts and log are found there.
+    pub carried_from: Option<JobId>,
 }
 
 impl JobView {
@@ -213,6 +216,7 @@ impl GroupView {
             ready_at: None,
             ended_at: None,
             result: None,
+            carried_from: None,
         });
         let first = records.first().map(|record| record.at).unwrap_or_default();
         let mut view = Self {
@@ -226,6 +230,14 @@ impl GroupView {
             next: group.next(),
             plan,
         };
+        for it in &view.plan.carried {
+            let job = &mut view.jobs[it.job.at()];
+            job.status = Status::Complete;
+            job.verdict = Some(Verdict::Succeeded);
+            job.ended_at = Some(first);
+            job.result = it.result.result().cloned();
+            job.carried_from = Some(it.from);
+        }
         for record in records {
             view.updated_at = record.at;
             for event in record.events.iter() {

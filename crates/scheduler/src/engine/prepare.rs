@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use jobwright_core::parameter::{Layers, Resolution, ResolveError, Values, resolve};
 use jobwright_core::{
-    Artifacts, Deployment, DeploymentId, Digest, EnvironmentParameter, ExecutorName, FailurePolicy,
-    Flow, FlowName, Kind, OutputName, Package, ParameterName, PlannedJob, Query, Release,
-    ReleaseId, StepName, StoreError, Timestamp,
+    Artifacts, CarriedJob, Deployment, DeploymentId, Digest, EnvironmentParameter, ExecutorName,
+    FailurePolicy, Flow, FlowName, Kind, OutputName, Package, ParameterName, PlannedJob, Query,
+    Release, ReleaseId, StepName, StoreError, Timestamp,
 };
 use thiserror::Error;
 
@@ -45,6 +45,8 @@ pub struct GroupPreview {
     pub on_failure: FailurePolicy,
     /// Its jobs, in an order in which they can run.
     pub jobs: Vec<PlannedJob>,
+    /// The jobs that an earlier group has done already; none but in a re-run.
+    pub carried: Box<[CarriedJob]>,
 }
 
 /// Why a deployment cannot run.
@@ -214,12 +216,13 @@ impl Engine {
             let jobs = expand::jobs(template, &part, &parameters).map_err(refuse)?;
             self.check_executors(&jobs)?;
             let on_failure = expand::on_failure(template, &part);
-            groups.push(GroupPreview { outputs: part.outputs, on_failure, jobs });
+            let (outputs, carried) = (part.outputs, Box::default());
+            groups.push(GroupPreview { outputs, on_failure, jobs, carried });
         }
         Ok(Draft { deployment, release, prepared, parameters, groups })
     }
 
-    fn check_executors(&self, jobs: &[PlannedJob]) -> Result<(), PrepareError> {
+    pub(super) fn check_executors(&self, jobs: &[PlannedJob]) -> Result<(), PrepareError> {
         match jobs.iter().find(|job| !self.0.executors.contains(&job.executor)) {
             None => Ok(()),
             Some(job) => Err(PrepareError::NoExecutor {

@@ -106,7 +106,7 @@ impl Engine {
         values: Values,
     ) -> Result<Release, ImportError> {
         let id = self.0.ids.take(Kind::Release, 1).await?;
-        let id = super::run::id(ReleaseId::new(id))?;
+        let id = super::submit::id(ReleaseId::new(id))?;
         let _alone = self.0.gates.change().await;
         // Another engine may come between: then the rules may be others.
         for _ in 0..TRIES {

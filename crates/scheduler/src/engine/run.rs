@@ -6,21 +6,15 @@ use std::sync::Arc;
 
 use jobwright_core::parameter::Values;
 use jobwright_core::{
-    Change, DeploymentId, Digest, Document, GroupId, JobBlock, JobId, Kind, NameError, OutputName,
-    OutputTrigger, ParameterName, Plan, Query, Release, Run, RunContext, RunGroup, RunId,
-    StoreError, Timestamp,
+    DeploymentId, Digest, GroupId, Kind, NameError, OutputName, OutputTrigger, ParameterName, Plan,
+    Query, Release, Run, RunId, StoreError, Timestamp,
 };
 use thiserror::Error;
-use tokio::sync::oneshot;
-use uuid::Uuid;
 
 use super::prepare::{Draft, Explanation, GroupPreview, PrepareError};
+use super::submit::{Asked, MAX_KEY};
 use super::{Accepting, Ended, Engine};
-use crate::driver::{Message, Submission, SubmitError};
 use crate::expand::Selection;
-
-/// The longest idempotency key, in bytes.
-const MAX_KEY: usize = 255;
 
 /// A run that has not been asked for yet. Awaiting it asks for it.
 #[must_use = "a request does nothing until it is awaited"]
@@ -39,14 +33,11 @@ pub struct RunRequest {
 #[derive(Clone)]
 pub struct RunHandle {
     pub(super) engine: Engine,
-    run: Arc<Run>,
+    pub(super) run: Arc<Run>,
     /// What was planned, where this engine has just done so.
-    plans: Option<Arc<[Arc<Plan>]>>,
-    replayed: bool,
+    pub(super) plans: Option<Arc<[Arc<Plan>]>>,
+    pub(super) replayed: bool,
 }
-
-/// A run that was handed to the loop, what was planned, and where the answer comes.
-type Submitted = (Run, Arc<[Arc<Plan>]>, oneshot::Receiver<Result<(), SubmitError>>);
 
 /// A run that is resolved and expanded and has not begun.
 #[must_use = "a prepared run does nothing until `start`"]
@@ -155,7 +146,7 @@ impl Engine {
         self.list(query.parent(deployment.get())).await
     }
 
-    fn handle(&self, run: Run, replayed: bool) -> RunHandle {
+    pub(super) fn handle(&self, run: Run, replayed: bool) -> RunHandle {
         RunHandle { engine: self.clone(), run: Arc::new(run), plans: None, replayed }
     }
 }
@@ -256,32 +247,21 @@ impl RunRequest {
         if draft.deployment.paused {
             return Err(PrepareError::Paused(draft.deployment.name).into());
         }
-        let (run, plans, answer) = self.submit(draft, accepting).await?;
-        match answer.await {
-            Ok(Ok(())) => {
-                let plans = Some(plans);
-                Ok(RunHandle { plans, ..self.engine.handle(run, false) })
-            }
-            Ok(Err(SubmitError::Running(running))) => Err(RunError::Running(running)),
-            Ok(Err(SubmitError::Changed)) => Err(RunError::Changed),
-            Ok(Err(SubmitError::ShuttingDown)) => Err(RunError::ShuttingDown),
-            Ok(Err(SubmitError::Taken { .. })) => self.known().await?.ok_or(RunError::Changed),
-            Err(_) => Err(self.engine.ended().into()),
-        }
+        self.engine.begin(draft, &self.asked(), accepting).await
     }
 
     /// The run that the same request under the same key led to.
     async fn known(&self) -> Result<Option<RunHandle>, RunError> {
-        let Some(key) = &self.key else { return Ok(None) };
-        if key.is_empty() || key.len() > MAX_KEY {
-            return Err(RunError::Key(key.len()));
-        }
-        let query = Query::all(Kind::Run).parent(self.deployment.get()).unique(key);
-        let Some(run) = self.engine.list::<Run>(query).await?.pop() else { return Ok(None) };
-        if run.request == self.digest() {
-            Ok(Some(self.engine.handle(run, true)))
-        } else {
-            Err(RunError::KeyReused { key: key.clone(), run: run.id })
+        self.engine.known(self.deployment, &self.asked()).await
+    }
+
+    fn asked(&self) -> Asked {
+        Asked {
+            key: self.key.clone(),
+            request: self.digest(),
+            overrides: self.values.clone(),
+            trigger: self.trigger(),
+            rerun_of: None,
         }
     }
 
@@ -295,112 +275,12 @@ impl RunRequest {
         Digest::of(request.to_string().as_bytes())
     }
 
-    async fn submit(&self, draft: Draft, accepting: Accepting) -> Result<Submitted, RunError> {
-        let ids = &self.engine.0.ids;
-        // Run policies go by the order of runs: who has the lower id is submitted first.
-        let _in_order = self.engine.0.submitting.lock().await;
-        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let jobs = count(draft.groups.iter().map(|group| group.jobs.len()).sum());
-        let run = id(RunId::new(ids.take(Kind::Run, 1).await?))?;
-        let first_group = ids.take(Kind::Group, count(draft.groups.len())).await?;
-        let mut next_job = ids.take(Kind::Job, jobs).await?;
-        let context = self.context(&draft, run);
-        let mut groups = Vec::with_capacity(draft.groups.len());
-        let mut listed = Vec::with_capacity(draft.groups.len());
-        for (group, at) in draft.groups.into_iter().zip(first_group..) {
-            let group_id = id(GroupId::new(at))?;
-            let first_job = id(JobId::new(next_job))?;
-            let jobs = count(group.jobs.len());
-            next_job += i64::from(jobs);
-            let GroupPreview { outputs, on_failure, jobs: planned } = group;
-            listed.push(RunGroup { id: group_id, outputs: outputs.clone(), first_job, jobs });
-            let run = Arc::clone(&context);
-            let plan = Plan { run, first_job, outputs, on_failure, jobs: planned };
-            groups.push((group_id, Arc::new(plan)));
-        }
-        let plans = groups.iter().map(|(_, plan)| Arc::clone(plan)).collect();
-        let run = self.document(&context, listed);
-        let changes = self.changes(&run).await?;
-        let (answer, answered) = oneshot::channel();
-        let submission = Submission {
-            deployment: context.deployment,
-            run: run.id,
-            groups,
-            changes,
-            artifacts: draft.prepared.artifacts.clone(),
-            answer,
-            accepting,
-        };
-        let sent = self.engine.0.sender.try_send(Message::Submit(Box::new(submission)));
-        match sent {
-            Ok(()) => Ok((run, plans, answered)),
-            Err(tokio::sync::mpsc::error::TrySendError::Full(_)) => Err(RunError::Overloaded),
-            Err(tokio::sync::mpsc::error::TrySendError::Closed(_)) => {
-                Err(self.engine.ended().into())
-            }
-        }
-    }
-
-    /// The documents that become durable with the run: itself, the ids of its jobs, and who asked.
-    async fn changes(&self, run: &Run) -> Result<Vec<Change>, StoreError> {
-        let mut changes = vec![Change::insert(Document::Run(run.clone()))];
-        let record = self.engine.audited(super::audit::deeds(&changes)).await?;
-        let first = run.groups.first().map(|group| group.first_job);
-        let count = run.groups.iter().map(|group| group.jobs).sum();
-        let block = first.map(|first| JobBlock { first, count, run: run.id });
-        changes.extend(block.map(|block| Change::insert(Document::Jobs(block))));
-        changes.extend(record);
-        Ok(changes)
-    }
-
-    fn context(&self, draft: &Draft, run: RunId) -> Arc<RunContext> {
-        #[expect(clippy::disallowed_methods, reason = "the engine's door: one session per run")]
-        let session = Uuid::now_v7();
-        Arc::new(RunContext {
-            run,
-            session,
-            deployment: draft.deployment.id,
-            release: draft.release.id,
-            package: draft.release.package,
-            trigger: self.trigger(),
-            policy: draft.deployment.run_policy,
-            deployment_limit: draft.deployment.limit,
-            parameters: draft.parameters.clone(),
-        })
-    }
-
-    fn document(&self, context: &RunContext, groups: Vec<RunGroup>) -> Run {
-        Run {
-            id: context.run,
-            session: context.session,
-            deployment: context.deployment,
-            release: context.release,
-            groups,
-            idempotency_key: self.key.clone(),
-            request: self.digest(),
-            overrides: self.values.clone(),
-            trigger: context.trigger,
-            reference_date: context.parameters.reference_date,
-            parameters: context.parameters.digest,
-            created_by: self.engine.actor(),
-            created_at: self.engine.0.clock.now(),
-        }
-    }
-
     fn trigger(&self) -> OutputTrigger {
         match &self.selection {
             Selection::Trigger(trigger) => *trigger,
             Selection::Outputs(_) => OutputTrigger::Manual,
         }
     }
-}
-
-/// A store that gives ids out of bounds is broken.
-pub(super) fn id<T>(id: Result<T, jobwright_core::IdError>) -> Result<T, StoreError> {
-    id.map_err(|error| StoreError::Broken {
-        reason: "it gave an id out of bounds".to_owned(),
-        source: Some(Box::new(error)),
-    })
 }
 
 impl IntoFuture for RunRequest {

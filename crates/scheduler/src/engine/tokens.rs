@@ -55,7 +55,7 @@ impl Engine {
         if name.is_empty() || name.len() > MAX_NAME {
             return Err(TokenError::Name(name.len()));
         }
-        let id = super::run::id(TokenId::new(self.0.ids.take(Kind::Token, 1).await?))?;
+        let id = super::submit::id(TokenId::new(self.0.ids.take(Kind::Token, 1).await?))?;
         let now = self.0.clock.now();
         let token = Token {
             id,

@@ -37,7 +37,8 @@ impl Group {
     /// A group just accepted: the state after its first event.
     pub(super) fn accepted(id: GroupId, epoch: Epoch, plan: Arc<Plan>, at: Timestamp) -> Self {
         let jobs: Vec<_> = plan.jobs.iter().map(|job| Job::new(job.needs.len())).collect();
-        Self {
+        let done = Arc::clone(&plan);
+        let mut group = Self {
             id,
             epoch,
             dependents: Dependents::of(&plan),
@@ -52,7 +53,11 @@ impl Group {
             next: Seq(2),
             created_at: at,
             updated_at: at,
+        };
+        for it in &done.carried {
+            group.end_job(it.job, Verdict::Succeeded, it.result.clone());
         }
+        group
     }
 
     /// Changes the state by one event that happened at `at`.

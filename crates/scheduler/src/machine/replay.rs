@@ -209,10 +209,9 @@ impl Scheduler {
             Some(reason) => self.cancel_slot(slot, &reason, now, out),
             None => self.cancel_jobs(slot, now, out),
         }
-        for job in self.group(slot).indexes() {
-            if let JobState::Waiting { unmet: true, .. } = self.group(slot).job(job).state {
-                self.skip(slot, job, now, out);
-            }
+        // What an earlier group has done is looked at when the group starts.
+        if self.group(slot).plan.carried.is_empty() {
+            self.skip_unmet(slot, now, out);
         }
         self.start(slot, now, out);
         self.follow_ended(now, out);

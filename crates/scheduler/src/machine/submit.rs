@@ -57,6 +57,15 @@ impl Scheduler {
         self.start(slot, now, out);
     }
 
+    /// Skips the jobs that no longer can have what they need.
+    pub(super) fn skip_unmet(&mut self, slot: u32, now: Timestamp, out: &mut StepResult) {
+        for job in self.group(slot).indexes() {
+            if let JobState::Waiting { unmet: true, .. } = self.group(slot).job(job).state {
+                self.skip(slot, job, now, out);
+            }
+        }
+    }
+
     /// Cancels the earlier runs of a deployment.
     fn supersede(&mut self, run: &RunContext, now: Timestamp, out: &mut StepResult) {
         let least = RunId::new(1).unwrap_or(run.run);
@@ -81,6 +90,9 @@ impl Scheduler {
     pub(super) fn start(&mut self, slot: u32, now: Timestamp, out: &mut StepResult) {
         if self.slot(slot).stands || self.run_ahead(&self.group(slot).plan.run).is_some() {
             return;
+        }
+        if !self.group(slot).plan.carried.is_empty() {
+            self.skip_unmet(slot, now, out);
         }
         for job in self.group(slot).indexes() {
             if let JobState::Waiting { needs: 0, unmet: false } = self.group(slot).job(job).state {

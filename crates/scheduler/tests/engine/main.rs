@@ -6,6 +6,7 @@ mod driving;
 mod listening;
 mod moody;
 mod releases;
+mod reruns;
 mod restart;
 mod runs;
 mod secrets;

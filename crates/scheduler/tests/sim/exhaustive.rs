@@ -119,6 +119,10 @@ fn explore(name: &str, plan: &Arc<Plan>, depth: usize) {
 }
 
 fn group(on_failure: FailurePolicy, needs: &[&[PlannedNeed]]) -> Arc<Plan> {
+    rerun(on_failure, needs, &[])
+}
+
+fn rerun(on_failure: FailurePolicy, needs: &[&[PlannedNeed]], carried: &[usize]) -> Arc<Plan> {
     let retry = Retry {
         max_attempts: 2,
         backoff: Backoff::Fixed { delay: Duration::from_secs(5) },
@@ -129,7 +133,7 @@ fn group(on_failure: FailurePolicy, needs: &[&[PlannedNeed]]) -> Arc<Plan> {
     let run = plan::run(1, 1, RunPolicy::Allow, None);
     let jobs = needs.iter().enumerate();
     let jobs = jobs.map(|(at, needs)| plan::job(at, "local", policy.clone(), needs.to_vec()));
-    plan::plan(&run, 1, on_failure, jobs.collect())
+    plan::rerun(&run, 1, on_failure, jobs.collect(), carried)
 }
 
 #[test]
@@ -145,4 +149,6 @@ fn every_sequence_of_inputs_keeps_the_promises() {
     explore("join, failing fast", &group(F::FailFast, &join), 5);
     let chain = [&[][..], &[need(0, T::Always)], &[need(1, T::Failed)]];
     explore("long chain", &group(F::Continue, &chain), 6);
+    let again = [&[][..], &[need(0, T::Failed)], &[need(0, T::Succeeded), need(1, T::Always)]];
+    explore("a re-run", &rerun(F::FailFast, &again, &[0]), 8);
 }

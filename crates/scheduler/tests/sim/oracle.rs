@@ -99,8 +99,12 @@ impl Model {
             first_ready: None,
             total_by: Timestamp::NEVER,
         };
+        let mut jobs = vec![job; plan.jobs.len()];
+        for it in &plan.carried {
+            jobs[it.job.at()].state = State::Done(Verdict::Succeeded);
+        }
         Self {
-            jobs: vec![job; plan.jobs.len()],
+            jobs,
             plan: Arc::clone(plan),
             cancel: None,
             ended: None,
@@ -330,7 +334,7 @@ impl Model {
             let due = match &it.state {
                 State::Waiting => {
                     assert!(!self.cancels(job), "job {id}.{at} is cancelled with its group");
-                    assert!(!self.needs_unmet(job), "job {id}.{at} is skipped");
+                    assert!(is_held || !self.needs_unmet(job), "job {id}.{at} is skipped");
                     assert!(is_held || !self.needs_met(job), "job {id}.{at} is ready");
                     Timestamp::NEVER
                 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use jobwright_core::parameter::Resolution;
 use jobwright_core::{
-    DeploymentId, Digest, ExecutorName, FailurePolicy, FlowName, GroupId, JobId, JobKind,
-    OutputTrigger, Plan, PlannedJob, PlannedNeed, PlannedStep, Policy, ReleaseId, RunContext,
-    RunId, RunPolicy, StepName, Timestamp, Trigger,
+    CarriedJob, DeploymentId, Digest, ExecutorName, FailurePolicy, FlowName, GroupId, JobId,
+    JobKind, OutputTrigger, Plan, PlannedJob, PlannedNeed, PlannedStep, Policy, ReleaseId,
+    RunContext, RunId, RunPolicy, StepName, Success, Timestamp, Trigger,
 };
 use uuid::Uuid;
 
@@ -71,11 +71,30 @@ pub(crate) fn plan(
     on_failure: FailurePolicy,
     jobs: Vec<PlannedJob>,
 ) -> Arc<Plan> {
-    Arc::new(Plan {
+    rerun(run, first_job, on_failure, jobs, &[])
+}
+
+/// A group's plan of which an earlier group has done some jobs.
+pub(crate) fn rerun(
+    run: &Arc<RunContext>,
+    first_job: u64,
+    on_failure: FailurePolicy,
+    jobs: Vec<PlannedJob>,
+    carried: &[usize],
+) -> Arc<Plan> {
+    let carried = carried.iter().map(|at| CarriedJob {
+        job: (*at).into(),
+        from: JobId::new(1).expect("one is an id"),
+        result: Success::with(serde_json::json!(at)),
+    });
+    let plan = Plan {
         run: Arc::clone(run),
         first_job: JobId::new(first_job.cast_signed()).expect("tests use small ids"),
         outputs: Vec::new(),
         on_failure,
         jobs,
-    })
+        carried: carried.collect(),
+    };
+    plan.check().expect("tests make plans that can be driven");
+    Arc::new(plan)
 }

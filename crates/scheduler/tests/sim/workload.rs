@@ -68,9 +68,23 @@ pub(crate) fn submissions(random: &mut Random) -> Vec<Submission> {
 fn group(random: &mut Random, run: &Arc<RunContext>, first_job: u64) -> Arc<Plan> {
     let count = random.pick(&[1, 2, 3, 4, 5, 6, 8, 12]);
     let alike = policy(random);
-    let jobs = (0..count).map(|at| one_job(random, at, &alike)).collect();
+    let jobs: Vec<_> = (0..count).map(|at| one_job(random, at, &alike)).collect();
     let on_failure = random.pick(&[FailurePolicy::Continue, FailurePolicy::FailFast]);
-    plan::plan(run, first_job, on_failure, jobs)
+    let carried = if random.chance(25) { carried(random, &jobs) } else { Vec::new() };
+    plan::rerun(run, first_job, on_failure, jobs, &carried)
+}
+
+/// Some jobs that an earlier group may have done: what they need is among them.
+fn carried(random: &mut Random, jobs: &[PlannedJob]) -> Vec<usize> {
+    let mut done = Vec::new();
+    for (at, job) in jobs.iter().enumerate() {
+        let mut needs = job.needs.iter();
+        let rests = needs.all(|it| it.when != Trigger::Failed && done.contains(&it.job.at()));
+        if rests && random.chance(60) && done.len() + 1 < jobs.len() {
+            done.push(at);
+        }
+    }
+    done
 }
 
 fn one_job(random: &mut Random, at: usize, alike: &Policy) -> PlannedJob {

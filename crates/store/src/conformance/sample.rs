@@ -121,6 +121,7 @@ pub(super) fn run(id: i64, deployment: i64, key: Option<&str>) -> Document {
         idempotency_key: key.map(str::to_owned),
         request: Digest::of(b"a request"),
         overrides: Default::default(),
+        rerun_of: None,
         trigger: OutputTrigger::Manual,
         reference_date: NOW,
         parameters: Digest::of(b"parameters"),

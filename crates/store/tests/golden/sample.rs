@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use jobwright_core::{
-    Append, Audit, AuditId, CancelReason, Cause, Change, Commit, Deed, Deployment, DeploymentId,
-    DeploymentName, Digest, Document, EnvironmentId, EnvironmentParameter, Epoch, Event,
-    ExecutorName, Failure, FailureClass, FailurePolicy, FlowName, GroupId, GroupSummary, Handle,
-    JobBlock, JobId, JobIndex, JobKind, Next, NodeId, Outcome, OutputName, OutputTrigger,
+    Append, Audit, AuditId, CancelReason, CarriedJob, Cause, Change, Commit, Deed, Deployment,
+    DeploymentId, DeploymentName, Digest, Document, EnvironmentId, EnvironmentParameter, Epoch,
+    Event, ExecutorName, Failure, FailureClass, FailurePolicy, FlowName, GroupId, GroupSummary,
+    Handle, JobBlock, JobId, JobIndex, JobKind, Next, NodeId, Outcome, OutputName, OutputTrigger,
     PackageName, ParameterName, Plan, PlannedJob, PlannedNeed, PlannedStep, Policy, Record,
     Release, ReleaseId, Role, Run, RunContext, RunGroup, RunId, RunPolicy, Seq, Status, StepName,
     StopReason, Success, Timeout, Timestamp, Token, TokenId, Trigger, Verb, Verdict, parameter,
@@ -75,6 +75,7 @@ fn plan() -> Plan {
         outputs: vec![OutputName::new("report").unwrap()],
         on_failure: FailurePolicy::FailFast,
         jobs: vec![job("read"), last],
+        carried: Box::default(),
     }
 }
 
@@ -164,6 +165,18 @@ pub(crate) fn events() -> Vec<Event> {
     events
 }
 
+/// The beginning of a re-run.
+pub(crate) fn rerun() -> Vec<Event> {
+    let carried = CarriedJob {
+        job: JobIndex(0),
+        from: JobId::new(38).unwrap(),
+        result: Success::with(json!({ "rows": 3 })),
+    };
+    let plan = |carried| Plan { carried: [carried].into(), ..plan() };
+    let silent = CarriedJob { result: Success::empty(), ..carried.clone() };
+    [carried, silent].map(|carried| Event::Accepted { plan: Arc::new(plan(carried)) }).into()
+}
+
 pub(crate) fn documents() -> Vec<Document> {
     let (deployment, release) = (DeploymentId::new(1).unwrap(), ReleaseId::new(2).unwrap());
     let run = RunId::new(3).unwrap();
@@ -220,6 +233,7 @@ pub(crate) fn documents() -> Vec<Document> {
             idempotency_key: Some("nightly".to_owned()),
             request: Digest::of(b"request"),
             overrides: values.into(),
+            rerun_of: None,
             trigger: OutputTrigger::Manual,
             reference_date: AT,
             parameters: Digest::of(b"parameters"),
