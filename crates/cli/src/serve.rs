@@ -59,19 +59,20 @@ pub(crate) async fn serve(args: Serve) -> anyhow::Result<ExitCode> {
     let telemetry = telemetry::start(&config.telemetry)?;
     let served = run(&args, &config).await;
     telemetry.flush().await;
-    if let Ok(Ended::Left) = served {
-        // Returning would drop the engine, which kills what was to be left.
-        std::process::exit(0);
+    match served? {
+        Ended::Closed => Ok(ExitCode::SUCCESS),
+        // Returning would drop the engine.
+        Ended::Left(_) => std::process::exit(0),
     }
-    served.map(|_| ExitCode::SUCCESS)
 }
 
 /// How serving ended.
 enum Ended {
     /// Nothing is left.
     Closed,
-    /// Processes go on, for the next start to take up.
-    Left,
+    /// Processes go on, for the next start to take up. They die with the engine, should it be
+    /// dropped.
+    Left(#[expect(dead_code, reason = "what counts is that it is held")] Composed),
 }
 
 /// The file's configuration, with what flags and variables say.
