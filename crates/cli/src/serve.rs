@@ -20,7 +20,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 
 use crate::compose::{self, Composed, FirstToken};
-use crate::config::Config;
+use crate::config::{Config, LogFormat};
 use crate::telemetry;
 
 /// Starts a server: an engine with its store and its HTTP API
@@ -87,8 +87,12 @@ fn configured(args: &Serve) -> anyhow::Result<Config> {
 async fn run(args: &Serve, config: &Config) -> anyhow::Result<Ended> {
     let data = args.data.clone().unwrap_or_else(compose::default_data);
     let listener = listen::bind(config.server.listen).await?;
-    let signals = ending::Signals::new()?;
-    let composed = compose::open(config, &data).await?;
+    let mut signals = ending::Signals::new()?;
+    let composed = tokio::select! {
+        opened = compose::open(config, &data) => opened?,
+        // Recovery may take its time, and whatever is cut short is done by the next start.
+        (_, code) = signals.next() => std::process::exit(code),
+    };
     if let Err(error) = first_token(&composed, args.token_file.as_deref()).await {
         let _ = composed.close(std::time::Duration::ZERO).await;
         return Err(error);
@@ -125,6 +129,10 @@ fn announce(
     };
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush()).context("standard output is closed")?;
+    if config.telemetry.format == LogFormat::Json {
+        // Who reads the log reads JSON.
+        return Ok(());
+    }
     let executors: Vec<_> = config.executors.keys().map(String::as_str).collect();
     let token = match &args.token_file {
         Some(file) => format!(" --token-file {}", file.display()),

@@ -2,7 +2,8 @@
 //! named. This is the only part of jobwright that installs a subscriber or an exporter.
 //!
 //! Nothing here waits for a collector: spans are gathered in a bounded queue and sent by a thread
-//! of their own; what finds no room is dropped, and the count of it is logged.
+//! of their own; what finds no room is dropped. What does not reach the collector
+//! is logged.
 
 mod export;
 

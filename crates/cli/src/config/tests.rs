@@ -1,3 +1,5 @@
+//! What a configuration may say, and how it is told where it is wrong.
+
 use super::*;
 
 fn parsed(text: &str) -> Result<Config, String> {

@@ -36,7 +36,7 @@ impl Signals {
     }
 
     /// Waits for the next one; returns its name, and the exit code of a process that it ends.
-    async fn next(&mut self) -> (&'static str, i32) {
+    pub(super) async fn next(&mut self) -> (&'static str, i32) {
         tokio::select! {
             _ = self.interrupt.recv() => ("SIGINT", 130),
             _ = self.terminate.recv() => ("SIGTERM", 143),

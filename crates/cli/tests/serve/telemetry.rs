@@ -68,4 +68,19 @@ async fn a_collector_that_is_away_harms_nobody() {
     let server = place.start_as(command).await;
     server.get("/v4/deployments").await.expect(200);
     server.stop().await;
+    assert!(place.log().contains("opentelemetry"), "nobody is told of it: {}", place.log());
+}
+
+#[tokio::test]
+async fn what_programs_read_is_json() {
+    let place = Place::new("[telemetry]\nformat = \"json\"\n");
+    let mut command = place.command("127.0.0.1:0");
+    command.arg("--json").env_remove("JOBWRIGHT_LOG");
+    let server = place.start_as(command).await;
+    server.stop().await;
+    let log = place.log();
+    let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let told: Vec<_> = lines.map(|line| line["message"].as_str().unwrap().to_owned()).collect();
+    let expect = ["the server ends; a second signal ends it at once", "the engine has ended"];
+    assert_eq!(told, expect);
 }

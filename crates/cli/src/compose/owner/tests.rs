@@ -1,3 +1,5 @@
+//! Who gets a token, when, and what a file may hold.
+
 use jobwright_store::MemoryStore;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
