@@ -61,8 +61,17 @@ impl Place {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = soon("the line that says where it listens", lines.next_line()).await.unwrap();
         let Some(line) = line else { panic!("it did not start:\n{}", self.log()) };
-        let base =
-            line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}")).to_owned();
+        let base = match line.strip_prefix("listening on ") {
+            Some(base) => base.to_owned(),
+            None => {
+                let told: Value = serde_json::from_str(&line).unwrap();
+                assert_eq!(
+                    (&told["event"], &told["pid"]),
+                    (&json!("listening"), &json!(child.id()))
+                );
+                told["url"].as_str().unwrap().to_owned()
+            }
+        };
         let token = std::fs::read_to_string(self.path("token")).unwrap_or_default();
         let token = token.trim().to_owned();
         let _ = rustls::crypto::ring::default_provider().install_default();
