@@ -15,7 +15,6 @@ use jobwright_core::{AttemptId, JobId, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use thiserror::Error;
-use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,6 +22,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::body::{Id, Query};
+use crate::lease::Lease;
 use crate::list::truth;
 use crate::problem::{Problem, Sort, told};
 use crate::quota::OpenStream;
@@ -132,7 +132,6 @@ async fn logs(
     let attempt = AttemptId { job, number };
     if truth("follow", part.follow.as_deref())? {
         let open = app.0.quotas.open(caller.token(), app.options().streams)?;
-        let drain = app.options().drain.clone();
         let follower = Follower {
             source,
             view,
@@ -140,7 +139,7 @@ async fn logs(
             after: after.unwrap_or(0),
             lines: VecDeque::new(),
             done: false,
-            drain,
+            lease: Lease::of_stream(&app, &caller),
             _open: open,
         };
         let keep_alive = KeepAlive::new().interval(app.options().keep_alive).text("alive");
@@ -190,7 +189,7 @@ struct Follower {
     after: u64,
     lines: VecDeque<Line>,
     done: bool,
-    drain: CancellationToken,
+    lease: Lease,
     _open: OpenStream,
 }
 
@@ -236,10 +235,10 @@ impl Follower {
     }
 
     async fn pause(&mut self) {
-        let drain = self.drain.clone();
         tokio::select! {
+            biased;
+            over = self.lease.over() => self.bye(over.word()),
             () = tokio::time::sleep(PACE) => {}
-            () = drain.cancelled() => self.bye("draining"),
         }
     }
 
