@@ -4,14 +4,15 @@
 #   schemathesis asks for everything that /openapi.json describes, in both versions, with all checks;
 #   the polling loops of the public `trifacta` package wait for groups that end in every way;
 #   the transcript of the README is what a server answers;
-#   KEYS pairs of clients (default 40) send one request under one key while the server is killed.
+#   KEYS requests (default 1000), each sent by two clients at once under one key while the server is
+#   killed now and then, make one run per key.
 #
 # Python packages are put into a cache folder, once per version. JOBWRIGHT_HTTP_SEED repeats what
 # schemathesis drew; by default it draws the same each time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-keys=${1:-40}
+keys=${1:-1000}
 seed=${JOBWRIGHT_HTTP_SEED:-1}
 SCHEMATHESIS=4.32.5 TRIFACTA=8.5.1 TQDM=4.67.1
 
@@ -119,6 +120,11 @@ polling() {
     grep -a '^poll_' "$scratch/polling.log"
 }
 
+keys() {
+    "$bin/keys" "$bin/serve" "$scratch/keys" "$keys" "$seed"
+}
+
+keys
 environment
 fuzz v3 &
 first=$!
