@@ -125,6 +125,7 @@ keys() {
 }
 
 keys
+tests/transcript.sh
 environment
 fuzz v3 &
 first=$!
