@@ -5,10 +5,12 @@ use std::sync::Arc;
 use dashmap::DashMap;
 use jobwright_core::{Digest, Timestamp, Token};
 use jobwright_scheduler::Engine;
+use tokio::sync::watch;
 
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::quota::Quotas;
+use crate::refusals::Refusals;
 
 /// The state of the router. Cheap to clone.
 #[derive(Clone)]
@@ -21,6 +23,9 @@ pub(crate) struct Shared {
     /// Tokens that were found a moment ago, and when.
     pub(crate) known: DashMap<Digest, (Arc<Token>, Timestamp)>,
     pub(crate) quotas: Quotas,
+    pub(crate) refusals: Refusals,
+    /// Counts the tokens that were revoked here, for streams that rest on them.
+    pub(crate) revoked: watch::Sender<u64>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) document: String,
 }

@@ -2,26 +2,28 @@
 //! basic authentication. What the caller may do is asked where it is done, see
 //! [`Permit`](crate::effect::Permit).
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, OriginalUri};
+use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jobwright_core::{Key, Role, Token, TokenId};
+use jobwright_core::{Digest, Key, Role, Token, TokenId};
 
 use crate::app::App;
 use crate::effect::{Level, Permit};
-use crate::problem::Problem;
+use crate::problem::{Problem, Sort};
+use crate::refusals::Place;
 use crate::secret::Secret;
 use crate::view::View;
 
 /// How long a token that was found is not looked up again: a revocation by another engine on the
 /// same store is seen after this.
-const REMEMBERED: Duration = Duration::from_secs(5);
+pub(crate) const REMEMBERED: Duration = Duration::from_secs(5);
 
 /// How many tokens are remembered.
 const MOST_REMEMBERED: usize = 4096;
@@ -44,6 +46,11 @@ impl Caller {
         self.token.as_ref().map(|token| token.id)
     }
 
+    /// The caller's token with all that is known of it.
+    pub(crate) fn whole_token(&self) -> Option<&Arc<Token>> {
+        self.token.as_ref()
+    }
+
     /// The request in a few words, for audit records.
     pub(crate) fn request(&self) -> &str {
         &self.request
@@ -64,8 +71,20 @@ impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let token = match shown(&parts.headers)? {
-            Some(secret) => Some(alive(app, &secret).await?),
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|it| it.0.ip());
+        let counted = |hash: Option<&Digest>, refusal: Problem| {
+            let (place, limit) = (Place::of(peer, hash), app.options().failures_per_minute);
+            match refusal.sort {
+                Sort::Unauthenticated => app.0.refusals.count(place, app.now(), limit, refusal),
+                _ => refusal,
+            }
+        };
+        let token = match shown(&parts.headers).map_err(|refusal| counted(None, refusal))? {
+            Some(secret) => {
+                let hash = secret.hash();
+                let token = alive(app, hash).await;
+                Some(token.map_err(|refusal| counted(Some(&hash), refusal))?)
+            }
             None => None,
         };
         let role = match (&token, app.options().anonymous) {
@@ -113,16 +132,21 @@ fn shown(headers: &HeaderMap) -> Result<Option<Secret>, Problem> {
     }
 }
 
-async fn alive(app: &App, secret: &Secret) -> Result<Arc<Token>, Problem> {
-    let (hash, now) = (secret.hash(), app.now());
+async fn alive(app: &App, hash: Digest) -> Result<Arc<Token>, Problem> {
+    let now = app.now();
     let known = &app.0.known;
     let remembered = known.get(&hash).map(|it| it.clone());
     let token = match remembered {
         Some((token, seen)) if now.since(seen) < REMEMBERED => token,
         Some(_) | None => {
+            let unknown = || Problem::unauthenticated("the access token is unknown or revoked");
+            if app.0.refusals.knows(&hash, now) {
+                return Err(unknown());
+            }
             let Some(token) = app.0.engine.token_of(hash).await? else {
                 known.remove(&hash);
-                return Err(Problem::unauthenticated("the access token is unknown or revoked"));
+                app.0.refusals.remember(hash, now);
+                return Err(unknown());
             };
             if known.len() >= MOST_REMEMBERED {
                 known.clear();

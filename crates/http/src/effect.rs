@@ -200,6 +200,7 @@ impl Permit<Admin> {
     pub(crate) async fn revoke(&self, app: &App, id: TokenId) -> Result<(), TokenError> {
         self.engine.revoke_token(id).await?;
         app.0.known.retain(|_, (token, _): &mut (Arc<Token>, _)| token.id != id);
+        app.0.revoked.send_modify(|count| *count = count.wrapping_add(1));
         Ok(())
     }
 }

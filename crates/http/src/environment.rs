@@ -137,7 +137,7 @@ async fn set(
     let known = found(&caller.view(), id).await?;
     if known.name.as_str() != body.override_key {
         let detail = format!("environment parameter {id} is named `{}`, for ever", known.name);
-        return Err(Problem::at("#/overrideKey", detail));
+        return Err(Problem::new(Sort::Conflict, detail));
     }
     let parameter = permit.set_environment(known.name.as_str(), body.plain_value()).await?;
     Ok(axum::Json(EnvironmentBody::new(&parameter)).into_response())

@@ -9,11 +9,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::sse::{Event as Line, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
-use jobwright_core::{Event, GroupId, JobId, Seq, Timestamp};
+use jobwright_core::{Event, GroupId, ID_LIMIT, JobId, Seq, Timestamp};
 use jobwright_scheduler::{Notice, Subscription};
 use serde::Deserialize;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -21,10 +20,11 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::body::{Id, Query};
+use crate::lease::Lease;
 use crate::problem::Problem;
 use crate::quota::OpenStream;
 use crate::view::View;
-use crate::wire::EventBody;
+use crate::wire::{EventBody, ServerSentEvent};
 
 /// After how many milliseconds a reader should come back.
 const RETRY: u64 = 2_000;
@@ -40,8 +40,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 /// `bye` when the group has ended.
 #[utoipa::path(
     get, path = "/jobGroups/{id}/events", tag = "events", operation_id = "streamJobGroupEvents",
-    params(("last-event-id" = Option<u64>, Header, description = "Where the reader was")),
-    responses((status = 200, description = "Server-sent events: `jobGroup`, `job`, `progress`, `log`, `gap`, `bye`", content_type = "text/event-stream", body = String)),
+    params(("last-event-id" = Option<i64>, Header, minimum = 0, maximum = 9007199254740991_i64, description = "Where the reader was")),
+    responses((status = 200, description = "Server-sent events: `jobGroup`, `job`, `progress`, `log`, `gap`, `bye`", content_type = "text/event-stream", body = ServerSentEvent)),
 )]
 async fn of_group(
     State(app): State<App>,
@@ -67,7 +67,7 @@ struct Which {
 #[utoipa::path(
     get, path = "/events", tag = "events", operation_id = "streamEvents",
     params(Which),
-    responses((status = 200, description = "Server-sent events: `jobGroup`, `job`, `progress`, `log`, `gap`, `bye`", content_type = "text/event-stream", body = String)),
+    responses((status = 200, description = "Server-sent events: `jobGroup`, `job`, `progress`, `log`, `gap`, `bye`", content_type = "text/event-stream", body = ServerSentEvent)),
 )]
 async fn all(
     State(app): State<App>,
@@ -94,9 +94,11 @@ async fn group_stream(
     id: GroupId,
 ) -> Result<Response, Problem> {
     let last = match headers.get("last-event-id").map(|it| it.to_str().unwrap_or_default()) {
-        Some(text) => text.parse::<u64>().map_err(|_| {
-            Problem::validation("`last-event-id` is the id of an event of this stream")
-        })?,
+        Some(text) => {
+            let id = text.parse::<u64>().ok().filter(|id| *id < ID_LIMIT.unsigned_abs());
+            let wrong = "`last-event-id` is the id of an event of this stream";
+            id.ok_or_else(|| Problem::validation(wrong))?
+        }
         None => 0,
     };
     let mut reader = Reader::open(app, caller, Some(id))?;
@@ -121,7 +123,7 @@ struct Reader {
     first: HashMap<GroupId, JobId>,
     lines: VecDeque<Line>,
     done: bool,
-    drain: CancellationToken,
+    lease: Lease,
     lagged: std::sync::Arc<crate::metrics::Metrics>,
     _open: OpenStream,
 }
@@ -140,7 +142,7 @@ impl Reader {
             first: HashMap::new(),
             lines: VecDeque::new(),
             done: false,
-            drain: app.options().drain.clone(),
+            lease: Lease::of_stream(app, caller),
             lagged: std::sync::Arc::clone(&app.0.metrics),
             _open: open,
         })
@@ -173,10 +175,9 @@ impl Reader {
             if self.done {
                 return None;
             }
-            let drain = self.drain.clone();
             tokio::select! {
                 biased;
-                () = drain.cancelled() => self.bye("draining"),
+                over = self.lease.over() => self.bye(over.word()),
                 notice = self.heard.next() => match notice {
                     Some(notice) => self.hear(notice).await,
                     None => self.bye("stopped"),

@@ -210,7 +210,7 @@ async fn read(
 ) -> Result<Response, Problem> {
     let embed = Embed::parse(query.embed.as_deref(), "jobGroups", &ASSOCIATIONS)?;
     let view = caller.view();
-    let group = wait::summary(&app, &view, id, &wait).await?;
+    let group = wait::summary(&app, &caller, id, &wait).await?;
     let body = shown(version, &view, &group, &embed, &mut Runs::new()).await?;
     Ok(revision::by_content(&headers, &shape::pick(body, query.fields.as_deref())))
 }
@@ -227,7 +227,7 @@ async fn status(
     Id(id): Id<GroupId>,
     Query(wait): Query<Wait>,
 ) -> Result<Response, Problem> {
-    Ok(bare(wait::summary(&app, &caller.view(), id, &wait).await?.status))
+    Ok(bare(wait::summary(&app, &caller, id, &wait).await?.status))
 }
 
 /// A status as a bare JSON string; whether it is final stands in a header.

@@ -48,7 +48,9 @@ mod view;
 
 mod auth;
 mod body;
+mod lease;
 mod quota;
+mod refusals;
 mod revision;
 mod wait;
 
@@ -77,6 +79,7 @@ mod metrics;
 mod edge;
 mod openapi;
 mod router;
+mod spelling;
 
 pub use logs::LogLine;
 pub use logs::LogSource;

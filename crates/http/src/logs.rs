@@ -16,7 +16,6 @@ use jobwright_scheduler::GroupView;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use thiserror::Error;
-use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -24,6 +23,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::body::{Id, Query};
+use crate::lease::Lease;
 use crate::list::truth;
 use crate::problem::{Problem, Sort, told};
 use crate::quota::OpenStream;
@@ -133,7 +133,6 @@ async fn logs(
     let attempt = AttemptId { job, number };
     if truth("follow", part.follow.as_deref())? {
         let open = app.0.quotas.open(caller.token(), app.options().streams)?;
-        let drain = app.options().drain.clone();
         let follower = Follower {
             source,
             view,
@@ -141,7 +140,7 @@ async fn logs(
             after: after.unwrap_or(0),
             lines: VecDeque::new(),
             done: false,
-            drain,
+            lease: Lease::of_stream(&app, &caller),
             _open: open,
         };
         let keep_alive = KeepAlive::new().interval(app.options().keep_alive).text("alive");
@@ -207,7 +206,7 @@ struct Follower {
     after: u64,
     lines: VecDeque<Line>,
     done: bool,
-    drain: CancellationToken,
+    lease: Lease,
     _open: OpenStream,
 }
 
@@ -253,10 +252,10 @@ impl Follower {
     }
 
     async fn pause(&mut self) {
-        let drain = self.drain.clone();
         tokio::select! {
+            biased;
+            over = self.lease.over() => self.bye(over.word()),
             () = tokio::time::sleep(PACE) => {}
-            () = drain.cancelled() => self.bye("draining"),
         }
     }
 

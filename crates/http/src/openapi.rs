@@ -44,9 +44,26 @@ pub fn openapi() -> String {
             }
         }
     }
+    sharpen(&mut document["components"]["schemas"]);
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');
     text
+}
+
+/// Says what the derived schemas cannot: how members are named that have no fixed names, and gaps
+/// in ranges.
+fn sharpen(schemas: &mut Value) {
+    let name = schemas["Override"]["properties"]["key"].clone();
+    let name = json!({ "pattern": name["pattern"], "maxLength": name["maxLength"] });
+    let parameters = &mut schemas["ChangeDeployment"]["properties"]["parameters"];
+    parameters["propertyNames"] = name;
+    for member in ["onCondition", "withCondition"] {
+        let fields = &mut schemas["ObjectImportRule"]["properties"][member];
+        fields["minProperties"] = 1.into();
+        fields["additionalProperties"] = json!({ "type": ["string", "number", "boolean"] });
+    }
+    let lifetime = &mut schemas["CreateToken"]["properties"]["lifetimeInDays"];
+    lifetime["anyOf"] = json!([{ "const": -1 }, { "minimum": 1 }]);
 }
 
 /// Says what holds for every operation.
@@ -73,6 +90,12 @@ fn complete(path: &str, operation: &mut Value) {
         *schema = json!({ "anyOf": [schema.take(), some] });
     }
     let Some(parameters) = operation["parameters"].as_array_mut() else { return };
+    // What is absent is no null: a header or a query has no such thing.
+    for parameter in parameters.iter_mut() {
+        if let Some(kind) = parameter["schema"]["type"].get(0).cloned() {
+            parameter["schema"]["type"] = kind;
+        }
+    }
     for parameter in parameters.iter_mut().filter(|it| it["name"] == "embed") {
         if let Some(pattern) = embeds(path) {
             parameter["schema"]["pattern"] = pattern.into();
@@ -102,7 +125,7 @@ fn embeds(path: &str) -> Option<String> {
         } else {
             &[]
         };
-    let options = r"(\((limit=[0-9]+|fields=[A-Za-z;]+|sort=-?[A-Za-z]+)(,(limit=[0-9]+|fields=[A-Za-z;]+|sort=-?[A-Za-z]+))*\))?";
+    let options = r"(\((limit=[0-9]{1,9}|fields=[A-Za-z;]+|sort=-?[A-Za-z]+)(,(limit=[0-9]{1,9}|fields=[A-Za-z;]+|sort=-?[A-Za-z]+))*\))?";
     let one = known.iter().map(|(name, nested)| {
         let nested = nested.join("|");
         if nested.is_empty() { (*name).to_owned() } else { format!(r"{name}(\.({nested}))?") }

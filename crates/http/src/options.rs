@@ -26,8 +26,17 @@ pub struct Options {
     pub wait_time: Duration,
     /// How many requests a token may make per minute. Default 6,000; none is no limit.
     pub requests_per_minute: Option<u32>,
+    /// How many wrong access tokens may be shown per minute from one peer, before the answer is
+    /// 429 instead of 401. Default 60; none is no limit. Where the listener does not tell the peer
+    /// (as `axum`'s `ConnectInfo`), tokens are told apart by their hashes.
+    pub failures_per_minute: Option<u32>,
     /// How many event streams a token may have open. Default 16.
     pub streams: u32,
+    /// How many `?wait=` of a token may wait at a time. Default 64.
+    pub waits: u32,
+    /// How old a stream becomes: then it ends with `bye`, and the reader comes back. Default
+    /// none: as old as its token.
+    pub stream_time: Option<Duration>,
     /// How often a silent stream says that it is alive. Default 15 seconds.
     pub keep_alive: Duration,
     /// What a request without a token may do. Default nothing: every request needs one.
@@ -47,7 +56,10 @@ impl Default for Options {
             request_time: Duration::from_secs(90),
             wait_time: Duration::from_secs(60),
             requests_per_minute: Some(6_000),
+            failures_per_minute: Some(60),
             streams: 16,
+            waits: 64,
+            stream_time: None,
             keep_alive: Duration::from_secs(15),
             anonymous: None,
             logs: None,
@@ -61,6 +73,27 @@ impl Options {
     #[must_use]
     pub fn requests_per_minute(mut self, limit: Option<u32>) -> Self {
         self.requests_per_minute = limit;
+        self
+    }
+
+    /// Sets how many wrong tokens may be shown per minute from one peer; none is no limit.
+    #[must_use]
+    pub fn failures_per_minute(mut self, limit: Option<u32>) -> Self {
+        self.failures_per_minute = limit;
+        self
+    }
+
+    /// Sets how many event streams a token may have open.
+    #[must_use]
+    pub fn streams(mut self, limit: u32) -> Self {
+        self.streams = limit;
+        self
+    }
+
+    /// Sets how old a stream becomes; none is as old as its token.
+    #[must_use]
+    pub fn stream_time(mut self, most: Option<Duration>) -> Self {
+        self.stream_time = most;
         self
     }
 

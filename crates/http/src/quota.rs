@@ -17,6 +17,7 @@ const WINDOW: i64 = 60_000;
 pub(crate) struct Quotas {
     requests: DashMap<Option<TokenId>, (i64, u32)>,
     streams: DashMap<Option<TokenId>, Arc<AtomicU32>>,
+    waits: DashMap<Option<TokenId>, Arc<AtomicU32>>,
 }
 
 /// What a token has left in the present window.
@@ -97,19 +98,34 @@ impl Quotas {
 
     /// Opens a stream, or refuses it.
     pub(crate) fn open(&self, token: Option<TokenId>, limit: u32) -> Result<OpenStream, Problem> {
-        let count = Arc::clone(&self.streams.entry(token).or_default());
-        let stream = OpenStream(count);
-        if stream.0.fetch_add(1, Ordering::Relaxed) >= limit {
-            let detail = format!("a token may have {limit} event streams open: close one first");
-            return Err(Problem::new(Sort::TooMany, detail).retry_after(1));
-        }
-        Ok(stream)
+        let full = || format!("a token may have {limit} event streams open: close one first");
+        taken(&self.streams, token, limit).ok_or_else(|| too_many(full()))
+    }
+
+    /// Begins a wait, or refuses it.
+    pub(crate) fn wait(&self, token: Option<TokenId>, limit: u32) -> Result<OpenStream, Problem> {
+        let full = || format!("a token may wait {limit} times at once: let one end first");
+        taken(&self.waits, token, limit).ok_or_else(|| too_many(full()))
     }
 
     /// How many streams are open.
     pub(crate) fn open_streams(&self) -> u64 {
         self.streams.iter().map(|count| u64::from(count.load(Ordering::Relaxed))).sum()
     }
+}
+
+fn too_many(detail: String) -> Problem {
+    Problem::new(Sort::TooMany, detail).retry_after(1)
+}
+
+/// Takes a seat, if one is free.
+fn taken(
+    seats: &DashMap<Option<TokenId>, Arc<AtomicU32>>,
+    token: Option<TokenId>,
+    limit: u32,
+) -> Option<OpenStream> {
+    let seat = OpenStream(Arc::clone(&seats.entry(token).or_default()));
+    (seat.0.fetch_add(1, Ordering::Relaxed) < limit).then_some(seat)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -15,6 +15,8 @@ use crate::app::{App, Shared};
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::quota::Quotas;
+use crate::refusals::Refusals;
+use crate::spelling::Spelling;
 use crate::version::Version;
 use crate::{
     deployments, edge, environment, events, groups, health, jobs, logs, metrics, openapi,
@@ -28,11 +30,14 @@ pub fn router(engine: Engine, options: Options) -> Router {
         options,
         known: DashMap::new(),
         quotas: Quotas::default(),
+        refusals: Refusals::default(),
+        revoked: tokio::sync::watch::Sender::new(0),
         metrics: Arc::new(Metrics::default()),
         document: openapi::openapi(),
     }));
-    let (routes, _) = api().split_for_parts();
-    routes
+    let (routes, described) = api().split_for_parts();
+    let spelling = Spelling::of(described.paths.paths.keys().map(String::as_str));
+    let routes = routes
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
@@ -41,8 +46,11 @@ pub fn router(engine: Engine, options: Options) -> Router {
         .method_not_allowed_fallback(edge::no_route)
         // Bodies are bounded where they are read, each by its own limit.
         .layer(DefaultBodyLimit::disable())
-        .layer(axum::middleware::from_fn_with_state(app.clone(), edge::edge))
-        .with_state(app)
+        .with_state(app.clone());
+    let again = routes.clone();
+    routes
+        .fallback(move |request: Request| spelling.clone().again(again.clone(), request))
+        .layer(axum::middleware::from_fn_with_state(app, edge::edge))
 }
 
 /// Every route of both versions, with its place in the document.

@@ -114,12 +114,13 @@ async fn status(
     Id(id): Id<RunId>,
     Query(wait): Query<Wait>,
 ) -> Result<Response, Problem> {
+    wait.check()?;
     let view = caller.view();
     let handle = found(&view, id).await?;
     let groups = view.groups(id).await?;
     // The run goes on when one of its groups does: wait for the first that is not over.
     if let Some(group) = groups.iter().find(|group| !group.status.is_terminal()) {
-        crate::wait::summary(&app, &view, group.id, &wait).await?;
+        crate::wait::summary(&app, &caller, group.id, &wait).await?;
     }
     let groups = view.groups(handle.id()).await?;
     let status = merged(&groups);

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::app::App;
+use crate::auth::Caller;
+use crate::lease::{Lease, Over};
 use crate::problem::Problem;
-use crate::view::View;
 
 /// How long to wait.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -21,10 +22,14 @@ pub(crate) struct Wait {
 }
 
 impl Wait {
+    /// Says whether it makes sense, also where there is nothing to wait for.
+    pub(crate) fn check(&self) -> Result<(), Problem> {
+        self.duration(Duration::MAX).map(drop)
+    }
+
     /// For how long, at most as long as the embedder allows.
-    pub(crate) fn duration(&self, app: &App) -> Result<Option<Duration>, Problem> {
+    fn duration(&self, most: Duration) -> Result<Option<Duration>, Problem> {
         let Some(text) = &self.wait else { return Ok(None) };
-        let most = app.options().wait_time;
         if let Ok(seconds) = text.parse::<u64>() {
             return Ok(Some(Duration::from_secs(seconds).min(most)));
         }
@@ -38,11 +43,16 @@ impl Wait {
 /// Reads how far a group is, after waiting for it to go on.
 pub(crate) async fn summary(
     app: &App,
-    view: &View,
+    caller: &Caller,
     group: GroupId,
     wait: &Wait,
 ) -> Result<GroupSummary, Problem> {
-    let Some(wait) = wait.duration(app)? else { return Ok(view.summary(group).await?) };
+    let view = caller.view();
+    let Some(wait) = wait.duration(app.options().wait_time)? else {
+        return Ok(view.summary(group).await?);
+    };
+    let _seat = app.0.quotas.wait(caller.token(), app.options().waits)?;
+    let mut lease = Lease::of_wait(app, caller);
     // First listen, then look: what happens between the two is heard.
     let mut heard = view.subscribe(Some(group));
     let first = view.summary(group).await?;
@@ -58,7 +68,11 @@ pub(crate) async fn summary(
     tokio::select! {
         summary = changed => summary,
         () = tokio::time::sleep(wait) => Ok(view.summary(group).await?),
-        () = app.options().drain.cancelled() => Ok(view.summary(group).await?),
+        over = lease.over() => match over {
+            Over::Draining | Over::Age => Ok(view.summary(group).await?),
+            Over::Revoked => Err(Problem::unauthenticated("the access token was revoked")),
+            Over::Expired => Err(Problem::unauthenticated("the access token has expired")),
+        },
     }
 }
 

@@ -22,7 +22,7 @@ use crate::version::Version;
 
 pub(crate) use deployment::{ChangeDeployment, CreateDeployment, DeploymentBody};
 pub(crate) use environment::{EnvironmentBody, EnvironmentPackage, SetEnvironment};
-pub(crate) use event::EventBody;
+pub(crate) use event::{EventBody, ServerSentEvent};
 pub(crate) use explained::ExplainedBody;
 pub(crate) use group::{CanceledBody, FlowRunBody, GroupBody, Runs};
 pub(crate) use job::JobBody;

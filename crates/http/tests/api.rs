@@ -16,5 +16,7 @@ mod problems;
 mod releases;
 #[path = "api/server.rs"]
 mod server;
+#[path = "api/statuses.rs"]
+mod statuses;
 #[path = "api/streams.rs"]
 mod streams;

@@ -20,8 +20,8 @@ use std::sync::Arc;
 
 use jobwright_core::secret::SecretSource;
 use jobwright_core::{
-    Artifacts, Attempt, CommitError, DeploymentId, Executor, ExecutorName, ExecutorTraits, GroupId,
-    NodeId, RunId, Store, StoreError, Timestamp, Verdict,
+    Artifacts, Attempt, Change, CommitError, DeploymentId, Executor, ExecutorName, ExecutorTraits,
+    GroupId, NodeId, RunId, Store, StoreError, Timestamp, Verdict,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
@@ -84,6 +84,8 @@ pub(crate) struct Turn {
     /// Reports of attempts that ended while they were handed over: the next turn's first inputs.
     reports: Vec<Input>,
     submissions: BTreeMap<RunId, Box<Submission>>,
+    /// Who asked for the cancellation of a group, to be written with it.
+    records: BTreeMap<GroupId, Change>,
     /// Answers that wait for the turn to be durable.
     answers: Vec<(GroupId, oneshot::Sender<()>)>,
     /// Runs that the store refused.

@@ -138,6 +138,11 @@ impl Scheduler {
         self.by_id.contains_key(&group)
     }
 
+    /// Tells whether the group was loaded and waits to be adopted.
+    pub(crate) fn stands(&self, group: GroupId) -> bool {
+        self.by_id.get(&group).is_some_and(|slot| self.slot(*slot).stands)
+    }
+
     /// The groups that the machine drives, in the order of their ids.
     pub fn groups(&self) -> impl Iterator<Item = GroupId> {
         self.by_id.keys().copied()

@@ -92,7 +92,7 @@ pub(crate) struct ChangeDeployment {
     pub(crate) run_policy: Option<RunPolicy>,
     /// The most live attempts; null takes the limit away.
     #[serde(default, with = "present")]
-    #[schema(value_type = Option<u32>)]
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 4294967295_i64)]
     pub(crate) limit: Option<Option<u32>>,
     /// Its parameter values, all of them.
     #[serde(default)]

@@ -121,3 +121,20 @@ fn status(verdict: Verdict) -> &'static str {
         Verdict::Skipped | Verdict::Cancelled => "Canceled",
     }
 }
+
+/// One event of a stream.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes what the stream writes")]
+pub(crate) struct ServerSentEvent {
+    /// What it is: `jobGroup`, `job`, `progress`, `log`, `gap` or `bye`.
+    #[schema(pattern = "^(jobGroup|job|progress|log|gap|bye)$")]
+    event: String,
+    /// From where on a reader that comes back goes on.
+    #[schema(value_type = String, required = false)]
+    id: Option<String>,
+    /// After how many milliseconds a reader should come back.
+    #[schema(value_type = i64, required = false)]
+    retry: Option<i64>,
+    /// An object in JSON.
+    data: String,
+}

@@ -26,13 +26,16 @@ pub(crate) struct ObjectRuleBody {
 #[serde(deny_unknown_fields)]
 #[schema(as = ValueImportRule)]
 pub(crate) struct ValueRuleBody {
-    /// What sort of value: `s3Bucket`, `fileLocation`, `tableName`, `databaseName`,
-    /// `relationalPath`, `host`.
+    /// What sort of value.
     #[serde(rename = "type")]
+    #[schema(pattern = "^(s3Bucket|fileLocation|tableName|databaseName|relationalPath|host)$")]
     kind: String,
-    /// What is replaced: a literal, or a regular expression between slashes.
+    /// What is replaced: a literal, or a regular expression between slashes that does not match
+    /// the empty text.
+    #[schema(min_length = 1, max_length = 1000)]
     on: String,
     /// What it is replaced by.
+    #[schema(max_length = 4096, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     with: String,
 }
 

@@ -67,11 +67,11 @@ pub(crate) struct CreateToken {
     pub(crate) description: String,
     /// What its holder may do; `viewer` where nothing is said.
     #[serde(default = "viewer")]
-    #[schema(value_type = Option<String>, pattern = "^(viewer|operator|deployer|admin)$")]
+    #[schema(value_type = String, pattern = "^(viewer|operator|deployer|admin)$")]
     pub(crate) role: Role,
     /// How many days it lives, -1 for ever; 90 where nothing is said.
     #[serde(default = "ninety_days")]
-    #[schema(value_type = Option<i64>, minimum = -1, maximum = 36500)]
+    #[schema(value_type = i64, minimum = -1, maximum = 36500)]
     pub(crate) lifetime_in_days: i64,
 }
 

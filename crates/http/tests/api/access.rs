@@ -71,6 +71,26 @@ async fn a_role_may_do_what_it_says_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_cancellation_is_recorded_once_and_where_it_happened() {
+    let server = Server::hanging().await;
+    server.deploy().await;
+    server.post("/v4/deployments/1/run", &json!({})).await.expect(201);
+    server.ended(2).await;
+    for group in [1, 1, 2] {
+        server.post(&format!("/v4/jobGroups/{group}/cancel"), &json!({})).await.expect(200);
+    }
+    assert_eq!(server.ended(1).await, "\"Canceled\"");
+    let engine = server.engine.acting_for(jobwright_scheduler::Actor::new(None, "again"));
+    for group in [1, 2] {
+        engine.cancel(jobwright_core::GroupId::new(group).unwrap(), "late").await.unwrap();
+    }
+    let audit = server.get("/v4/auditRecords").await.expect(200).json();
+    let deeds = audit["data"].as_array().unwrap().iter().flat_map(|it| it["deeds"].as_array());
+    let cancels: Vec<_> = deeds.flatten().filter(|deed| deed["verb"] == "cancel").collect();
+    assert_eq!(cancels, [&json!({ "verb": "cancel", "kind": "group", "id": 1 })]);
+}
+
+#[tokio::test]
 async fn a_token_is_shown_once_and_ends_when_revoked() {
     let server = Server::start().await;
     let secret = token(&server, "viewer").await;

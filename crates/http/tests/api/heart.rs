@@ -222,6 +222,41 @@ async fn a_run_is_explained_and_a_deployment_paused() {
 }
 
 #[tokio::test]
+async fn what_a_group_published_and_its_profile_are_read() {
+    let profile = json!({ "columns": 2 });
+    let mock = MockExecutor::new();
+    let mock = mock.on("look", [Act::succeeds_with(profile.clone())]);
+    let server = Server::with(mock, Options::default()).await;
+    let package = "jobwright: 1\nname: p\nflows:\n  f:\n    executor: mock\n    steps:\n      load: { kind: publish, payload: { tableName: sales, relationalPath: [dwh], action: append } }\n      look: { kind: profile, needs: [load], payload: {} }\n    outputs: { o: { steps: [look] }, table: { steps: [load], trigger: scheduled } }\n";
+    server.post("/v4/deployments", &json!({ "name": "p" })).await.expect(201);
+    server.upload("/v4/deployments/1/releases", package).await.expect(201);
+    server.post("/v4/deployments/1/run", &json!({})).await.expect(201);
+    assert_eq!(server.ended(1).await, "\"Complete\"");
+    let started = server.post("/v4/deployments/1/run", &json!({})).await.expect(201).json();
+    assert_eq!(started["data"][0]["id"], 2);
+    for version in ["v3", "v4"] {
+        let read = async |what: &str| {
+            server.get(&format!("/{version}/jobGroups/1/{what}")).await.expect(200).json()
+        };
+        let published = json!({
+            "id": 1, "jobGroup": { "id": 1 }, "status": "Complete", "tableName": "sales",
+            "relationalPath": ["dwh"], "action": "append",
+        });
+        assert_eq!(read("publications").await, json!({ "data": [published] }));
+        assert_eq!(read("profile").await, json!({ "profilerResults": profile }));
+    }
+    let server = Server::start().await;
+    server.deploy().await;
+    server.post("/v4/deployments/1/run", &json!({})).await.expect(201);
+    for version in ["v3", "v4"] {
+        let path = format!("/{version}/jobGroups/1/profile");
+        let refused = server.get(&path).await.expect(400).json();
+        assert_eq!(refused["exception"]["name"], "ProfilingDataNotFoundException");
+        assert_eq!(refused["detail"], "job group 1 was not profiled");
+    }
+}
+
+#[tokio::test]
 async fn live_groups_are_cancelled_together() {
     let server = Server::hanging().await;
     server.deploy().await;

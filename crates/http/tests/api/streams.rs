@@ -2,7 +2,7 @@
 
 use jobwright_adapters::MockExecutor;
 use jobwright_adapters::mock::Act;
-use jobwright_core::{AttemptId, Timestamp};
+use jobwright_core::{AttemptId, Role, Timestamp};
 use jobwright_http::{LogLine, LogSource, LogSourceError, Options};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -85,6 +85,61 @@ async fn everything_is_told_until_the_server_drains() {
     assert!(metrics.contains(line), "{metrics}");
     // A wait ends at once too.
     assert_eq!(server.get("/v4/jobGroups/1/status?wait=60").await.text, "\"InProgress\"");
+}
+
+#[tokio::test]
+async fn a_stream_and_a_wait_end_with_their_token() {
+    let server = Server::hanging().await;
+    server.deploy().await;
+    server.post("/v4/deployments/1/run", &json!({})).await.expect(201);
+    server.ended(2).await;
+    let body = json!({ "description": "watches", "role": "viewer" });
+    let made = server.post("/v4/apiAccessTokens", &body).await.expect(201).json();
+    let with = |secret: &str, path: &str| server.bare(Method::GET, path).bearer_auth(secret);
+    let secret = made["tokenValue"].as_str().unwrap();
+    // The stream is there when its first event is, so the token lives until both have begun.
+    let mut stream = with(secret, "/v4/jobGroups/1/events").send().await.unwrap();
+    let first = stream.chunk().await.unwrap().unwrap();
+    let all = with(secret, "/v4/events").send().await.unwrap();
+    let waits = server.send(with(secret, "/v4/jobGroups/1/status?wait=60s"));
+    let revoked = async {
+        assert_eq!(server.delete("/v4/apiAccessTokens/2").await.status, 204);
+    };
+    let (waited, ()) = tokio::join!(waits, revoked);
+    // The revocation may have come before the wait.
+    let detail = waited.expect(401).json()["detail"].clone();
+    let told = ["the access token was revoked", "the access token is unknown or revoked"];
+    assert!(told.contains(&detail.as_str().unwrap()), "{detail}");
+    let mut text = String::from_utf8(first.to_vec()).unwrap();
+    text.push_str(&stream.text().await.unwrap());
+    assert_eq!(events(&text).last().unwrap().2, json!({ "reason": "revoked" }));
+    assert_eq!(events(&all.text().await.unwrap())[0].2, json!({ "reason": "revoked" }));
+
+    let short = jobwright_http::Secret::draw().unwrap();
+    let life = Some(std::time::Duration::from_millis(400));
+    server.engine.create_token("short", Role::Viewer, short.hash(), life).await.unwrap();
+    let stream = with(short.reveal(), "/v4/events").send().await.unwrap();
+    assert_eq!(stream.status(), 200);
+    let told = events(&stream.text().await.unwrap());
+    assert_eq!(told[0].2, json!({ "reason": "expired" }));
+    let late = server.send(with(short.reveal(), "/v4/jobs/1")).await.expect(401).json();
+    assert_eq!(late["detail"], "the access token has expired");
+    let metrics = server.send(server.bare(Method::GET, "/metrics")).await.expect(200).text;
+    assert!(metrics.contains("jobwright_sse_clients 0"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_token_has_so_many_streams_and_each_has_an_age() {
+    let options = Options::default().streams(1);
+    let options = options.stream_time(Some(std::time::Duration::from_millis(300)));
+    let server = Server::with(MockExecutor::new(), options).await;
+    let open = server.request(Method::GET, "/v4/events").send().await.unwrap();
+    let full = server.get("/v4/events").await.expect(429);
+    assert_eq!(full.json()["detail"], "a token may have 1 event streams open: close one first");
+    assert_eq!(full.header("retry-after"), "1");
+    assert_eq!(events(&open.text().await.unwrap())[0].2, json!({ "reason": "age" }));
+    let again = server.get("/v4/events").await.expect(200);
+    assert_eq!(events(&again.text)[0].2, json!({ "reason": "age" }));
 }
 
 /// A log of five lines for the first attempt of job 1.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobwright_core::{
-    Append, Commit, CommitError, GroupId, Kind, Record, Refusal, RunId, StoreError, Timestamp,
+    Append, CancelReason, Change, Commit, CommitError, Event, GroupId, Kind, Record, Refusal,
+    RunId, StoreError, Timestamp,
 };
 
 use super::message::{Submission, SubmitError};
@@ -43,6 +44,7 @@ impl Driver {
                 Err(error) => return Err(broken(error)),
             }
         }
+        self.turn.records.clear();
         self.hub.turn(&commit);
         self.answer_refused(refused);
         Ok(())
@@ -51,15 +53,41 @@ impl Driver {
     /// The commit without what was taken out.
     fn without(&self, commit: &Commit, groups: &BTreeSet<GroupId>) -> Arc<Commit> {
         let journal = commit.journal.iter().filter(|append| !groups.contains(&append.record.group));
-        let changes = self.turn.submissions.values().flat_map(|it| it.changes.iter().cloned());
         Arc::new(Commit {
             journal: journal.cloned().collect(),
-            catalog: changes.collect(),
+            catalog: self.changes(),
             contents: Vec::new(),
         })
     }
 
+    /// The documents that become durable with the turn.
+    fn changes(&self) -> Vec<Change> {
+        let runs = self.turn.submissions.values().flat_map(|it| &it.changes);
+        runs.chain(self.turn.records.values()).cloned().collect()
+    }
+
+    /// Forgets who asked for cancellations that did not come about: the group had ended, or was
+    /// being cancelled already.
+    fn keep_true_records(&mut self) {
+        let (records, journal) = (&mut self.turn.records, &self.turn.out.journal);
+        if records.is_empty() {
+            return;
+        }
+        let asked = |event: &Event| {
+            matches!(event, Event::CancelRequested { reason: CancelReason::Requested(_) })
+        };
+        let cancelled: BTreeSet<GroupId> = journal
+            .iter()
+            .filter(|entry| entry.events.iter().any(asked))
+            .map(|entry| entry.group)
+            .collect();
+        let machine = &self.machine;
+        // A group that stands is cancelled as soon as it is adopted.
+        records.retain(|group, _| cancelled.contains(group) || machine.stands(*group));
+    }
+
     fn commit(&mut self, now: Timestamp) -> Arc<Commit> {
+        self.keep_true_records();
         let journal = self.turn.out.journal.iter_mut().map(|entry| Append {
             owner: self.node,
             record: Record {
@@ -72,8 +100,7 @@ impl Driver {
             summary: entry.summary.take(),
         });
         let journal = journal.collect();
-        let changes = self.turn.submissions.values().flat_map(|it| it.changes.iter().cloned());
-        Arc::new(Commit { journal, catalog: changes.collect(), contents: Vec::new() })
+        Arc::new(Commit { journal, catalog: self.changes(), contents: Vec::new() })
     }
 
     /// Takes the runs out that the machine refused, each with the run that goes on.
@@ -141,6 +168,7 @@ impl Driver {
             self.waiters.remove(group);
         }
         self.turn.answers.retain(|(group, _)| !groups.contains(group));
+        self.turn.records.retain(|group, _| !groups.contains(group));
         let listener = &self.listener;
         self.attempts.retain(|attempt, held| {
             let stays = !groups.contains(&attempt.group);

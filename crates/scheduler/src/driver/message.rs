@@ -28,7 +28,13 @@ pub(crate) enum Message {
     Wait { group: GroupId, waiter: oneshot::Sender<Verdict> },
     /// A group is to be cancelled; answered when that is durable, and dropped at once if the loop
     /// does not drive the group.
-    Cancel { group: GroupId, reason: CancelReason, answer: oneshot::Sender<()> },
+    /// The record of who asked becomes durable together with the cancellation, if there is one.
+    Cancel {
+        group: GroupId,
+        reason: CancelReason,
+        record: Option<Change>,
+        answer: oneshot::Sender<()>,
+    },
     /// An executor says something about an attempt.
     Report { attempt: AttemptKey, report: Report },
     /// Why are the jobs of a group where they are?
@@ -92,9 +98,13 @@ impl Driver {
                 self.turn.inputs.extend(adoptions);
             }
             Message::Wait { group, waiter } => self.wait(group, waiter),
-            Message::Cancel { group, reason, answer } => {
+            Message::Cancel { group, reason, record, answer } => {
                 if self.machine.drives(group) {
                     self.turn.inputs.push(Input::Cancel { group, reason });
+                    if let Some(record) = record {
+                        // Who comes second cancels nothing.
+                        self.turn.records.entry(group).or_insert(record);
+                    }
                     self.turn.answers.push((group, answer));
                 }
             }

@@ -42,11 +42,10 @@ impl Engine {
         if self.has_ended(group).await? {
             return Ok(());
         }
-        // Before the deed, since the driver's commit knows nobody.
-        self.record(Deed::new(Verb::Cancel, group)).await?;
+        let record = self.audited(vec![Deed::new(Verb::Cancel, group)]).await?;
         let (answer, done) = oneshot::channel();
         let reason = CancelReason::Requested(reason.into());
-        self.send(Message::Cancel { group, reason, answer }).await?;
+        self.send(Message::Cancel { group, reason, record, answer }).await?;
         if done.await.is_ok() {
             return Ok(());
         }
