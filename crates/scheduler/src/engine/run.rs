@@ -8,7 +8,7 @@ use jobwright_core::parameter::Values;
 use jobwright_core::{
     Change, DeploymentId, Digest, Document, GroupId, JobBlock, JobId, Kind, NameError, OutputName,
     OutputTrigger, ParameterName, Plan, Query, Release, Run, RunContext, RunGroup, RunId,
-    StoreError, Timestamp,
+    StoreError, Timestamp, TraceParent,
 };
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -33,6 +33,7 @@ pub struct RunRequest {
     selection: Selection,
     reference_date: Option<Timestamp>,
     key: Option<String>,
+    traceparent: Option<TraceParent>,
 }
 
 /// A run that was accepted: it is durable, and goes on whether or not anybody holds this.
@@ -134,6 +135,7 @@ impl Engine {
             selection: Selection::Trigger(OutputTrigger::Manual),
             reference_date: None,
             key: None,
+            traceparent: None,
         }
     }
 
@@ -202,6 +204,13 @@ impl RunRequest {
     /// same run, also after a restart, for as long as the run is kept.
     pub fn idempotency_key(mut self, key: &str) -> Self {
         self.key = Some(key.to_owned());
+        self
+    }
+
+    /// Makes the run a part of a trace: its attempts are told so. Where none is given, the run's
+    /// session is its trace. Not a part of what an idempotency key compares.
+    pub fn traceparent(mut self, trace: TraceParent) -> Self {
+        self.traceparent = Some(trace);
         self
     }
 
@@ -366,6 +375,7 @@ impl RunRequest {
             trigger: self.trigger(),
             policy: draft.deployment.run_policy,
             deployment_limit: draft.deployment.limit,
+            traceparent: self.traceparent,
             parameters: draft.parameters.clone(),
         })
     }
