@@ -10,6 +10,8 @@ mod document;
 mod heart;
 #[path = "api/lists.rs"]
 mod lists;
+#[path = "api/metrics.rs"]
+mod metrics;
 #[path = "api/problems.rs"]
 mod problems;
 #[path = "api/releases.rs"]
@@ -18,3 +20,5 @@ mod releases;
 mod server;
 #[path = "api/streams.rs"]
 mod streams;
+#[path = "api/trace.rs"]
+mod trace;
