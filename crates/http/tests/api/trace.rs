@@ -17,7 +17,7 @@ flows:
   traced:
     executor: local
     steps:
-      one: { payload: { command: [sh, -c, &say 'printf "\"%s\"" "$TRACEPARENT" > "$JOBWRIGHT_OUTPUT"'] } }
+      one: { payload: { command: [sh, -c, &say 'printf "\"%s\"" "$$TRACEPARENT" > "$$JOBWRIGHT_OUTPUT"'] } }
       two: { needs: [one], payload: { command: [sh, -c, *say] } }
     outputs:
       both: { steps: [two] }

@@ -12,4 +12,5 @@ mod runs;
 mod secrets;
 mod shutdown;
 mod stage;
+mod telling;
 mod trouble;
