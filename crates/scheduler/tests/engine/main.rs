@@ -12,5 +12,4 @@ mod runs;
 mod secrets;
 mod shutdown;
 mod stage;
-mod telling;
 mod trouble;

@@ -1,18 +1,22 @@
-//! The engine's account of itself: which spans and lines there are, and what is not in them.
+//! The engine's account of itself: which spans and lines there are, and what is not in them. A
+//! program of its own, since whether anybody listens is asked once per process and place.
+
+#![expect(clippy::unwrap_used, reason = "it is a test")]
 
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jobwright_adapters::MockExecutor;
 use jobwright_adapters::mock::Act;
-use jobwright_core::Failure;
+use jobwright_core::{Bundle, Failure, Package};
+use jobwright_scheduler::Engine;
+use jobwright_store::MemoryStore;
 use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
-
-use crate::stage::{engine, first, package, settle, step};
 
 /// Hears every span and line of the product.
 #[derive(Clone, Default)]
@@ -66,20 +70,35 @@ impl Subscriber for Ear {
     fn exit(&self, _: &Id) {}
 }
 
+/// Two steps, the first with a payload that is nobody's business.
+fn two_steps() -> Bundle {
+    let payload = json!({ "hidden": "the payload's words" });
+    let one = json!({ "name": "one", "kind": "wrangle", "executor": "mock", "payload": payload });
+    let two = json!({
+        "name": "two", "kind": "wrangle", "executor": "mock", "needs": [{ "step": "one" }],
+    });
+    let flow = json!({
+        "name": "main", "steps": [one, two], "outputs": [{ "name": "two", "steps": ["two"] }],
+    });
+    let package = json!({ "name": "sales", "primary": ["main"], "flows": [flow] });
+    Bundle::from(serde_json::from_value::<Package>(package).unwrap())
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_group_is_told_in_spans_and_lines() {
     let ear = Ear::default();
     let _guard = tracing::subscriber::set_default(ear.clone());
-    let mut one = step("one", &[], json!(null));
-    one["payload"] = json!({ "hidden": "the payload's words" });
-    let bundle = package(&[one, step("two", &["one"], json!(null))], &["two"]);
     let failure = Failure::permanent("exit", "the program's words");
     let mock = MockExecutor::new().on("two", [Act::fails(failure)]);
-    let (engine, deployment) = engine(&mock, &bundle).await;
+    let builder = Engine::builder().store(MemoryStore::new()).executor("mock", mock);
+    let engine = builder.start().await.unwrap();
+    let deployment = engine.create_deployment("sales").await.unwrap().id;
+    engine.import(deployment, &two_steps(), Default::default()).await.unwrap();
     let run = engine.run(deployment).await.unwrap();
-    let group = first(&run);
+    let group = run.groups().next().unwrap();
     engine.wait(group).await.unwrap();
-    settle().await;
+    // The turn that answered is told after its effects.
+    engine.shutdown(Duration::ZERO).await.unwrap();
 
     let lines = ear.lines("INFO -");
     assert_eq!(
