@@ -1,7 +1,7 @@
 //! A trace goes through: from the header of a request to the environment of a process.
 
 use jobwright_adapters::LocalProcessExecutor;
-use jobwright_core::{AttemptId, GroupId, JobId, TraceParent};
+use jobwright_core::{AttemptId, GroupId, JobId, Plan, TraceParent};
 use jobwright_http::Options;
 use jobwright_scheduler::Engine;
 use jobwright_store::MemoryStore;
@@ -53,6 +53,12 @@ async fn processes_are_told_their_place_in_the_trace() {
     let (_, told) = given(&server, 1, &[GIVEN]).await;
     assert_eq!(told, attempts(GIVEN.parse().unwrap(), [1, 2]));
     assert!(told.iter().all(|it| !it.is_sampled()), "the caller does not record");
+
+    // It is kept with the run, in a form that lasts.
+    let plan = server.engine.group(GroupId::new(1).unwrap()).await.unwrap().plan;
+    let kept = serde_json::to_value(&*plan).unwrap();
+    assert_eq!(kept["run"]["traceparent"], GIVEN);
+    assert_eq!(serde_json::from_value::<Plan>(kept).unwrap(), *plan);
 
     let (session, told) = given(&server, 2, &[]).await;
     assert_eq!(told, attempts(session, [3, 4]));
