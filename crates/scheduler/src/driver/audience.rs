@@ -67,6 +67,9 @@ impl Audience {
             let due = machine.next_deadline().filter(|due| *due <= now);
             self.turn.lag = due.map(|due| now.since(due));
             self.turn.began = Some(clock());
+        } else if self.ledger.groups_left() > 0 {
+            // Whoever was told is told no more; what the ledger holds would only grow old.
+            self.ledger = Ledger::default();
         }
     }
 
@@ -105,8 +108,8 @@ impl Audience {
         ledger.follow(journal);
         let mut facts: Vec<Fact<'_>> = Vec::with_capacity(journal.len() * 4);
         ledger.facts(journal, &mut facts);
-        for fact in &facts {
-            account::tell(fact);
+        if account::is_kept() {
+            facts.iter().for_each(account::tell);
         }
         let slots: Vec<Slots<'_>> = machine.slots().collect();
         let records = journal.iter().map(|append| &append.record);
