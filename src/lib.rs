@@ -47,7 +47,7 @@
 //! | module | holds |
 //! |---|---|
 //! | the root | [`Engine`] and what it gives and takes |
-//! | [`core`] | the model and the two ports, `Executor` and `Store` |
+//! | [`core`] | the model and the ports, `Executor`, `Store` and `Observer` |
 //! | [`package`] | readers of native and exported packages |
 //! | [`adapters`] | mock, function and local-process executors, and their conformance suite |
 //! | [`store`] | memory and SQLite stores, and their conformance suite |
@@ -69,6 +69,7 @@ pub use jobwright_scheduler::EngineBuilder;
 pub use jobwright_scheduler::EnvironmentError;
 pub use jobwright_scheduler::ExpandError;
 pub use jobwright_scheduler::Explanation;
+pub use jobwright_scheduler::Gauges;
 pub use jobwright_scheduler::GroupPreview;
 pub use jobwright_scheduler::GroupView;
 pub use jobwright_scheduler::HistoryEntry;

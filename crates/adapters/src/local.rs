@@ -26,9 +26,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jobwright_core::{Attempt, Executor, ExecutorTraits, Failure, GroupId, Reattached, Success};
+use tracing::Instrument;
 
 use attend::attend;
 use conclusion::Conclusion;
+
+use crate::log::ProcessEnd;
 
 pub use limits::Limits;
 
@@ -46,8 +49,8 @@ const DRAIN: Duration = Duration::from_secs(2);
 ///
 /// **What it sees.** Standard input is the payload's text or nothing. The environment holds the
 /// inherited variables (`LANG`, `LC_ALL`, `TZ` by default), `PATH` (the search path), `HOME` (its
-/// working directory), the `JOBWRIGHT_*` variables, and the payload's `env`, in that order. A
-/// program is a process group of its own.
+/// working directory), the `JOBWRIGHT_*` variables, `TRACEPARENT` (the attempt's span in the trace
+/// of its run), and the payload's `env`, in that order. A program is a process group of its own.
 ///
 /// **How it ends.** Exit code 0 is success; another code (`exit`) or a signal (`signal`) is a
 /// retryable failure, whose message has the end of what the program said. Everything that the
@@ -180,8 +183,20 @@ impl LocalProcessExecutor {
         let handle = started.record(&self.boot)?;
         attempt.started(handle).await;
         let start::Started { process, mut capture, folder, command } = started;
-        let end = attend(process, &mut capture, attempt, DRAIN).await;
+        let span = tracing::debug_span!(
+            "process",
+            otel.kind = "internal",
+            attempt.id = %attempt.id(),
+            process.pid = process.pid().as_raw_nonzero().get(),
+            process.executable.name = &*command,
+            process.exit.code = tracing::field::Empty,
+        );
+        let end = attend(process, &mut capture, attempt, DRAIN).instrument(span.clone()).await;
         let end = end.map_err(|error| start::io_failure("the process cannot be reaped", &error))?;
+        if let ProcessEnd::Exit(code) = end.process {
+            span.record("process.exit.code", code);
+        }
+        span.in_scope(|| tracing::debug!(end = %end, "process ended"));
         let (tail, masker) = capture.end(end);
         let (command, tail, masker) = (&*command, &*tail, &masker);
         let conclusion = Conclusion { attempt, command, folder: &folder, end, tail, masker };

@@ -16,6 +16,7 @@ use crate::package::Artifact;
 use crate::plan::{Plan, PlannedJob};
 use crate::secret::Secrets;
 use crate::time::Timestamp;
+use crate::trace::TraceParent;
 
 /// What runs attempts.
 ///
@@ -187,6 +188,12 @@ impl Attempt {
         self.0.number
     }
 
+    /// Returns the attempt's own span in the trace of its run, for work that reports to a trace.
+    #[must_use]
+    pub fn trace(&self) -> TraceParent {
+        self.0.plan.run.trace().of_attempt(self.id())
+    }
+
     /// Returns the plan of the group, with the run and its parameters.
     #[must_use]
     pub fn plan(&self) -> &Arc<Plan> {
@@ -270,6 +277,11 @@ impl Attempt {
     pub fn log(&self, line: &str) {
         self.0.reporter.log(self, line);
     }
+
+    /// Reports that the log of the attempt was too long to be kept whole. Once is enough.
+    pub fn log_cut(&self) {
+        self.0.reporter.log_cut(self);
+    }
 }
 
 impl std::fmt::Debug for Attempt {
@@ -290,6 +302,10 @@ pub trait Reporter: Send + Sync + 'static {
     fn progress(&self, attempt: &Attempt, percent: u8, words: &str);
     /// A line for the live log.
     fn log(&self, attempt: &Attempt, line: &str);
+    /// The log was too long to be kept whole.
+    fn log_cut(&self, attempt: &Attempt) {
+        let _ = attempt;
+    }
 }
 
 /// A reporter that forgets everything.

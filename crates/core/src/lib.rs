@@ -1,9 +1,9 @@
-//! The model of jobwright and its two ports: what is, without any I/O, clock, randomness or
+//! The model of jobwright and its ports: what is, without any I/O, clock, randomness or
 //! runtime.
 //!
 //! A [`Package`] declares [`Flow`]s; a [`Deployment`] holds [`Release`]s of packages; running it
 //! makes [`Plan`]s, whose life is told in [`Event`]s. An [`Executor`] runs attempts, a [`Store`]
-//! keeps what happened.
+//! keeps what happened, and an [`Observer`] is told of it.
 //!
 //! ```text
 //!  import     Package::check     is the package sound?          every fault, with its place
@@ -47,8 +47,10 @@ mod access;
 mod catalog;
 mod event;
 mod plan;
+mod trace;
 
 mod executor;
+mod observer;
 mod outcome;
 pub mod secret;
 mod store;
@@ -163,6 +165,9 @@ pub use event::StopReason;
 pub use event::Timeout;
 pub use event::Verdict;
 
+pub use trace::TraceParent;
+pub use trace::TraceParentError;
+
 pub use outcome::Failure;
 pub use outcome::FailureClass;
 pub use outcome::Handle;
@@ -181,6 +186,14 @@ pub use executor::Reattached;
 pub use executor::Reporter;
 pub use executor::Stop;
 pub use executor::Unheard;
+
+pub use observer::EngineProfile;
+pub use observer::Fact;
+pub use observer::Happened;
+pub use observer::JobCounts;
+pub use observer::Observer;
+pub use observer::Slots;
+pub use observer::TurnReport;
 
 pub use store::Append;
 pub use store::Change;

@@ -15,6 +15,7 @@ use crate::name::{ExecutorName, FlowName, OutputName, StepName};
 use crate::outcome::Success;
 use crate::parameter::Resolution;
 use crate::policy::{FailurePolicy, Policy, RunPolicy};
+use crate::trace::TraceParent;
 
 /// The most jobs that a group may have.
 pub const MAX_JOBS: usize = 1_000_000;
@@ -77,8 +78,19 @@ pub struct RunContext {
     /// The most live attempts of the deployment; no limit where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment_limit: Option<u32>,
+    /// The trace that the request came with; see [`RunContext::trace`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceParent>,
     /// The resolved parameters.
     pub parameters: Resolution,
+}
+
+impl RunContext {
+    /// Returns the run's place in its trace: the one that it came with, else its session's own.
+    #[must_use]
+    pub fn trace(&self) -> TraceParent {
+        self.traceparent.unwrap_or_else(|| TraceParent::of_session(self.session))
+    }
 }
 
 /// One job of a plan: a step with the values of one run. What does not differ between runs is

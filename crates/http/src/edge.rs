@@ -9,11 +9,14 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
+use tracing::Instrument;
+use tracing::field::Empty;
 use uuid::Uuid;
 
 use crate::app::App;
 use crate::problem::{Problem, Sort};
 use crate::quota::Seat;
+use crate::run::traceparent;
 
 /// The request's id, in the words of today and in those of clients that exist already.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -33,12 +36,23 @@ pub(crate) async fn edge(State(app): State<App>, mut request: Request, next: Nex
     let wants_problem = wants_problem(request.headers());
     let began = app.now();
 
-    let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let span = tracing::info_span!(
+        "http.request",
+        otel.kind = "server",
+        otel.name = format_args!("{method} {}", route.as_deref().unwrap_or("none")),
+        otel.status_code = Empty,
+        request_id = id,
+        http.request.method = %method,
+        http.route = route.as_deref(),
+        http.response.status_code = Empty,
+        traceparent = traceparent(request.headers()).map(tracing::field::display),
+    );
+    let handled = AssertUnwindSafe(next.run(request).instrument(span.clone())).catch_unwind();
     let answered = tokio::time::timeout(app.options().request_time, handled).await;
     let mut response = match answered {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => {
-            tracing::error!(request_id = id, %method, path, "a handler panicked");
+            span.in_scope(|| tracing::error!(path, "a handler panicked"));
             failed(Problem::new(Sort::Internal, "the server failed: see its log"))
         }
         Err(_) => failed(Problem::new(Sort::Timeout, "the request took too long")),
@@ -54,7 +68,11 @@ pub(crate) async fn edge(State(app): State<App>, mut request: Request, next: Nex
     seat.write(headers);
     let (status, took) = (response.status().as_u16(), app.now().since(began));
     app.0.metrics.answered(route.as_deref().unwrap_or("none"), method.as_str(), status, took);
-    tracing::debug!(request_id = id, %method, path, status, ?took, "http.request");
+    span.record("http.response.status_code", status);
+    if status >= 500 {
+        span.record("otel.status_code", "ERROR");
+    }
+    span.in_scope(|| tracing::debug!(status, ?took, "answered"));
     response
 }
 

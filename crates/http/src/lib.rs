@@ -84,6 +84,7 @@ mod spelling;
 pub use logs::LogLine;
 pub use logs::LogSource;
 pub use logs::LogSourceError;
+pub use metrics::Meter;
 pub use openapi::openapi;
 pub use options::Options;
 pub use router::router;

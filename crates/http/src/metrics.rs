@@ -1,6 +1,12 @@
-//! Counters of the API, in the text form that Prometheus reads.
+//! `/metrics`: the series of the API and of the engine. No id and no text of a user is a label,
+//! unless the embedder lets the names of deployments be one.
 
-use std::fmt::Write;
+mod engine;
+mod exposition;
+mod histogram;
+mod meter;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -10,30 +16,29 @@ use axum::response::{IntoResponse, Response};
 use dashmap::DashMap;
 
 use crate::app::App;
+use crate::view::View;
 
-/// Upper bounds of the histogram, in milliseconds.
-const BOUNDS: [u64; 10] = [1, 5, 10, 25, 50, 100, 250, 1_000, 10_000, 60_000];
+use self::exposition::Page;
+use self::histogram::{Histogram, REQUEST};
 
-/// What is counted.
+pub use meter::Meter;
+
+/// How long the names of deployments may take to be read.
+const NAMES_WITHIN: Duration = Duration::from_secs(1);
+
+/// What is counted of the API.
 #[derive(Default)]
 pub(crate) struct Metrics {
-    requests: DashMap<Series, Histogram>,
+    requests: DashMap<Series, Arc<Histogram>>,
     lagged: AtomicU64,
 }
 
-/// Whose requests: a route as it is registered, so that no id and no text of a user is a label.
+/// Whose requests: a route as it is registered.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Series {
     route: String,
     method: &'static str,
     class: u16,
-}
-
-#[derive(Debug, Default)]
-struct Histogram {
-    buckets: [u64; BOUNDS.len()],
-    millis: u64,
-    count: u64,
 }
 
 impl Metrics {
@@ -42,13 +47,8 @@ impl Metrics {
         let known = ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"];
         let method = known.into_iter().find(|it| *it == method).unwrap_or("other");
         let series = Series { route: route.to_owned(), method, class: status / 100 };
-        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let mut histogram = self.requests.entry(series).or_default();
-        histogram.count += 1;
-        histogram.millis = histogram.millis.saturating_add(millis);
-        for (bucket, bound) in histogram.buckets.iter_mut().zip(BOUNDS) {
-            *bucket += u64::from(millis <= bound);
-        }
+        let new = || Arc::new(Histogram::new(REQUEST));
+        self.requests.entry(series).or_insert_with(new).record(took);
     }
 
     /// Counts what a slow reader of a stream missed.
@@ -56,66 +56,56 @@ impl Metrics {
         self.lagged.fetch_add(missed, Ordering::Relaxed);
     }
 
-    fn render(&self, streams: u64) -> String {
-        let mut text = String::new();
-        let _ = self.write(&mut text, streams);
-        text
-    }
-
-    fn write(&self, to: &mut String, streams: u64) -> std::fmt::Result {
-        writeln!(to, "# TYPE jobwright_build_info gauge")?;
-        let version = env!("CARGO_PKG_VERSION");
-        writeln!(to, "jobwright_build_info{{version=\"{version}\"}} 1")?;
-        writeln!(to, "# TYPE jobwright_sse_clients gauge\njobwright_sse_clients {streams}")?;
-        let lagged = self.lagged.load(Ordering::Relaxed);
-        writeln!(to, "# TYPE jobwright_sse_lagged_total counter")?;
-        writeln!(to, "jobwright_sse_lagged_total {lagged}")?;
-        let name = "jobwright_http_request_duration_seconds";
-        writeln!(to, "# TYPE {name} histogram")?;
-        let mut all: Vec<_> = self.requests.iter().map(|it| it.key().clone()).collect();
-        all.sort();
-        for series in all {
-            let Some(it) = self.requests.get(&series) else { continue };
-            let Series { route, method, class } = &series;
-            let labels =
-                format!("route=\"{route}\",method=\"{method}\",status_class=\"{class}xx\"");
-            for (bound, bucket) in BOUNDS.iter().zip(it.buckets) {
-                let (whole, thousandths) = (bound / 1_000, bound % 1_000);
-                writeln!(to, "{name}_bucket{{{labels},le=\"{whole}.{thousandths:03}\"}} {bucket}")?;
-            }
-            writeln!(to, "{name}_bucket{{{labels},le=\"+Inf\"}} {}", it.count)?;
-            let (whole, thousandths) = (it.millis / 1_000, it.millis % 1_000);
-            writeln!(to, "{name}_sum{{{labels}}} {whole}.{thousandths:03}")?;
-            writeln!(to, "{name}_count{{{labels}}} {}", it.count)?;
+    fn write(&self, page: &mut Page, streams: u64) {
+        let labels = [
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("commit", option_env!("JOBWRIGHT_COMMIT").unwrap_or("unknown")),
+        ];
+        page.gauge("jobwright_build_info", "What was built; always 1.").sample(&labels, 1);
+        page.gauge("jobwright_sse_clients", "Event streams that are open.").sample(&[], streams);
+        page.counter("jobwright_sse_lagged_total", "Turns and lines that slow streams missed.")
+            .sample(&[], self.lagged.load(Ordering::Relaxed));
+        let mut all: Vec<_> =
+            self.requests.iter().map(|it| (it.key().clone(), Arc::clone(it.value()))).collect();
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let help = "From the headers of a request to those of its response.";
+        let mut family = page.histogram("jobwright_http_request_duration_seconds", help);
+        for (Series { route, method, class }, histogram) in &all {
+            let class = format!("{class}xx");
+            let labels = [("route", &**route), ("method", method), ("status_class", &class)];
+            family.samples(&labels, histogram);
         }
-        Ok(())
     }
 }
 
-/// Tells the counters.
+/// Tells the counters. Waits for nothing but the names of deployments, where they are labels.
 pub(crate) async fn metrics(State(app): State<App>) -> Response {
-    let text = app.0.metrics.render(app.0.quotas.open_streams());
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+    let mut page = Page::default();
+    app.0.metrics.write(&mut page, app.0.quotas.open_streams());
+    if let Some(meter) = &app.options().meter {
+        let named = tokio::time::timeout(NAMES_WITHIN, named(&app, meter)).await;
+        engine::counted(&mut page, meter.counted(), &named.unwrap_or_default());
+    }
+    engine::gauges(&mut page, &View::new(&app.0.engine).gauges());
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    ([(CONTENT_TYPE, kind)], page.into_text()).into_response()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_histogram_adds_up() {
-        let metrics = Metrics::default();
-        metrics.answered("/v4/jobs/{id}", "GET", 200, Duration::from_millis(7));
-        metrics.answered("/v4/jobs/{id}", "GET", 204, Duration::from_millis(2_500));
-        let text = metrics.render(3);
-        let check = |line: &str| assert!(text.lines().any(|it| it == line), "{line}\n{text}");
-        let labels = r#"route="/v4/jobs/{id}",method="GET",status_class="2xx""#;
-        let name = "jobwright_http_request_duration_seconds";
-        check("jobwright_sse_clients 3");
-        check(&format!("{name}_bucket{{{labels},le=\"0.005\"}} 0"));
-        check(&format!("{name}_bucket{{{labels},le=\"0.010\"}} 1"));
-        check(&format!("{name}_bucket{{{labels},le=\"10.000\"}} 2"));
-        check(&format!("{name}_bucket{{{labels},le=\"+Inf\"}} 2"));
-        check(&format!("{name}_sum{{{labels}}} 2.507"));
+/// The groups of deployments by the names that those have now; one that was deleted has none.
+async fn named(app: &App, meter: &Meter) -> engine::Named {
+    let mut named = engine::Named::new();
+    let Some(deployments) = &meter.counted().deployments else { return named };
+    let mut all: Vec<_> =
+        deployments.iter().map(|it| (*it.key(), Arc::clone(it.value()))).collect();
+    all.sort_by_key(|(id, _)| *id);
+    let view = View::new(&app.0.engine);
+    for (id, groups) in all {
+        if let Ok(Some((deployment, _))) = view.find_deployment(id).await {
+            named.push((deployment.name, groups));
+        }
     }
+    // A name that changed hands while they were read must not come twice.
+    named.sort_by(|(one, _), (other, _)| one.cmp(other));
+    named.dedup_by(|(one, _), (other, _)| one == other);
+    named
 }

@@ -8,6 +8,7 @@ use jobwright_package::Limits;
 use tokio_util::sync::CancellationToken;
 
 use crate::logs::LogSource;
+use crate::metrics::Meter;
 
 /// How the API behaves.
 #[derive(Clone)]
@@ -43,6 +44,9 @@ pub struct Options {
     pub anonymous: Option<Role>,
     /// Where the logs of attempts are. Default nowhere: then there are none to read.
     pub logs: Option<Arc<dyn LogSource>>,
+    /// What counts the engine's work for `/metrics`. Default nothing: then only the series of the
+    /// API are there.
+    pub meter: Option<Meter>,
     /// When cancelled, streams and waits end and `/readyz` says so; cancel it before the listener.
     pub drain: CancellationToken,
 }
@@ -63,6 +67,7 @@ impl Default for Options {
             keep_alive: Duration::from_secs(15),
             anonymous: None,
             logs: None,
+            meter: None,
             drain: CancellationToken::new(),
         }
     }
@@ -122,6 +127,13 @@ impl Options {
     #[must_use]
     pub fn logs(mut self, source: impl LogSource) -> Self {
         self.logs = Some(Arc::new(source));
+        self
+    }
+
+    /// Sets what counts the engine's work: the meter that the engine was given as an observer.
+    #[must_use]
+    pub fn meter(mut self, meter: Meter) -> Self {
+        self.meter = Some(meter);
         self
     }
 

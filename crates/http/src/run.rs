@@ -9,7 +9,7 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jobwright_core::parameter::{Fault, Layer, Values};
-use jobwright_core::{DeploymentId, GroupId, OutputName, ParameterName, Timestamp};
+use jobwright_core::{DeploymentId, GroupId, OutputName, ParameterName, Timestamp, TraceParent};
 use jobwright_scheduler::{PrepareError, RerunError, RunError, RunHandle, RunRequest};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -27,6 +27,7 @@ use crate::wire::{ExplainedBody, Object, Override, RunBody, RunParameters, Start
 /// Headers by which a request names itself.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const EXECUTION_ID: HeaderName = HeaderName::from_static("x-execution-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -88,6 +89,7 @@ pub(crate) fn shown_key(key: &str) -> &str {
     params(
         ("idempotency-key" = Option<String>, Header, max_length = 250, pattern = "^[!-~]+$", description = "The same key for the same request gives the same response"),
         ("x-execution-id" = Option<String>, Header, max_length = 250, pattern = "^[!-~]+$", description = "A repetition is answered by 304"),
+        ("traceparent" = Option<String>, Header, description = "The W3C trace that the run becomes a part of"),
     ),
     request_body = Option<RunBody>,
     responses(
@@ -147,6 +149,7 @@ struct NameOf {
     params(
         ("idempotency-key" = Option<String>, Header, max_length = 250, pattern = "^[!-~]+$", description = "The same key for the same request gives the same response"),
         ("x-execution-id" = Option<String>, Header, max_length = 250, pattern = "^[!-~]+$", description = "A repetition is answered by 304"),
+        ("traceparent" = Option<String>, Header, description = "The W3C trace that the run becomes a part of"),
     ),
     request_body = RunOutput,
     responses(
@@ -212,13 +215,12 @@ async fn start(
     let permit = caller.permit::<Operator>(id).await?;
     let name = Name::of(headers)?;
     let key = name.as_ref().map(Name::to_key);
+    let trace = traceparent(headers);
     let handle = permit
         .run(id, |request| {
             let request = select(asked.on(request));
-            match &key {
-                Some(key) => request.idempotency_key(key),
-                None => request,
-            }
+            let request = key.iter().fold(request, |request, key| request.idempotency_key(key));
+            trace.into_iter().fold(request, RunRequest::traceparent)
         })
         .await;
     named(handle, name, |error| asked.refused(error))
@@ -243,6 +245,14 @@ fn named(
         }
         (Err(error), _) => Err(refused(error)),
     }
+}
+
+/// The trace that a request is a part of. As the standard has it, one that cannot be read is as if
+/// there were none; so are two.
+pub(crate) fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut all = headers.get_all(&TRACEPARENT).iter();
+    let (only, None) = (all.next()?, all.next()) else { return None };
+    only.to_str().ok()?.trim().parse().ok()
 }
 
 async fn shown(version: Version, handle: &RunHandle) -> Result<StartedBody, Problem> {

@@ -53,6 +53,10 @@ impl View {
         Self(engine.clone())
     }
 
+    pub(crate) fn gauges(&self) -> jobwright_scheduler::Gauges {
+        self.0.gauges()
+    }
+
     pub(crate) fn subscribe(&self, group: Option<GroupId>) -> Subscription {
         self.0.subscribe(group)
     }

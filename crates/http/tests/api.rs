@@ -10,6 +10,8 @@ mod document;
 mod heart;
 #[path = "api/lists.rs"]
 mod lists;
+#[path = "api/metrics.rs"]
+mod metrics;
 #[path = "api/problems.rs"]
 mod problems;
 #[path = "api/releases.rs"]
@@ -20,3 +22,5 @@ mod server;
 mod statuses;
 #[path = "api/streams.rs"]
 mod streams;
+#[path = "api/trace.rs"]
+mod trace;

@@ -8,7 +8,10 @@
 //!
 //! Nothing leaves the loop before the events that justify it are durable: no effect, no answer.
 
+mod account;
 mod append;
+mod audience;
+mod ledger;
 mod message;
 mod perform;
 mod reporter;
@@ -30,6 +33,7 @@ use crate::clock::Clock;
 use crate::hub::Hub;
 use crate::machine::{AttemptKey, Input, Scheduler, StepResult};
 
+pub(crate) use audience::Audience;
 pub(crate) use message::{Message, Submission, SubmitError, Waiting};
 pub(crate) use reporter::Listener;
 pub use shutdown::ShutdownReport;
@@ -61,6 +65,7 @@ pub(crate) struct Driver {
     pub(crate) seats: BTreeMap<ExecutorName, Seat>,
     pub(crate) secrets: Option<Arc<dyn SecretSource>>,
     pub(crate) hub: Hub,
+    pub(crate) audience: Audience,
     pub(crate) waiters: Waiters,
     pub(crate) listener: Arc<Listener>,
     pub(crate) inbox: mpsc::Receiver<Message>,
@@ -106,14 +111,17 @@ impl Driver {
         let mut turns = 0;
         while self.collect(&mut turns).await {
             let now = self.clock.now();
+            self.audience.begin(now, &self.machine);
             for input in self.turn.inputs.drain(..) {
                 self.machine.step(now, input, &mut self.turn.out);
             }
             if self.turn.out.more {
                 self.turn.reports.push(Input::Tick);
             }
+            self.audience.decided();
             self.append(now).await?;
             self.perform();
+            self.audience.tell(now, &self.machine);
             self.turn.out.clear();
         }
         Ok(self.finish().await)

@@ -8,6 +8,7 @@ mod catalog;
 mod deployments;
 mod environment;
 mod gates;
+mod gauges;
 mod group;
 mod ids;
 mod lists;
@@ -31,7 +32,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use crate::clock::Clock;
-use crate::driver::{Message, ShutdownReport};
+use crate::driver::{Listener, Message, ShutdownReport};
 use crate::hub::{Hub, Subscription};
 
 pub use audit::Actor;
@@ -39,6 +40,7 @@ pub use builder::{EngineBuilder, StartError};
 pub use cancel::CancelError;
 pub use deployments::{DeploymentChange, DeploymentError};
 pub use environment::EnvironmentError;
+pub use gauges::Gauges;
 pub use group::{AttemptView, GroupView, HistoryEntry, JobView, ReadError};
 pub use lists::{FoundRelease, Page};
 pub use prepare::{Explanation, GroupPreview, PackageError, PrepareError};
@@ -72,6 +74,7 @@ struct Inner {
     gates: Gates,
     prepared: Shelf<Prepared>,
     sender: mpsc::Sender<Message>,
+    listener: Arc<Listener>,
     hub: Hub,
     driver: AbortHandle,
     /// When the engine must have ended although its store is away.

@@ -24,6 +24,7 @@ pub use engine::EngineBuilder;
 pub use engine::EnvironmentError;
 pub use engine::Explanation;
 pub use engine::FoundRelease;
+pub use engine::Gauges;
 pub use engine::GroupPreview;
 pub use engine::GroupView;
 pub use engine::HistoryEntry;

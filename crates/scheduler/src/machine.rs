@@ -28,7 +28,8 @@ mod waiting;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jobwright_core::{
-    CancelReason, DeploymentId, Event, ExecutorName, GroupId, JobIndex, PoolName, RunId, Timestamp,
+    CancelReason, DeploymentId, Event, ExecutorName, GroupId, JobIndex, PoolName, RunId, Slots,
+    Timestamp,
 };
 
 pub(crate) use group::Group;
@@ -165,6 +166,11 @@ impl Scheduler {
     #[must_use]
     pub fn len(&self) -> usize {
         self.by_id.len()
+    }
+
+    /// The slots of the executors, with how many live attempts use them.
+    pub fn slots(&self) -> impl Iterator<Item = Slots<'_>> {
+        self.limits.slots()
     }
 
     /// Tells whether the machine drives no group.

@@ -9,6 +9,7 @@
 mod head;
 mod memory;
 mod sound;
+mod span;
 mod sqlite;
 
 pub mod conformance;

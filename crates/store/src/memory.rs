@@ -22,6 +22,7 @@ use jobwright_core::{
 use self::documents::Documents;
 use self::journals::Journals;
 use crate::sound::assert_sound;
+use crate::span;
 
 /// A store in memory.
 ///
@@ -125,6 +126,7 @@ impl Store for MemoryStore {
 
     async fn commit(&self, commit: Arc<Commit>) -> Result<(), CommitError> {
         assert_sound(&commit);
+        let _within = span::append("memory", &commit).entered();
         self.state()?.commit(&commit, self.forgets)
     }
 

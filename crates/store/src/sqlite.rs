@@ -21,12 +21,14 @@ use jobwright_core::{
     Commit, CommitError, Digest, Durability, GroupId, Key, Kind, Lease, NodeId, Query, Record, Seq,
     Store, StoreError, Stored, Timestamp,
 };
+use tracing::Instrument;
 
 use self::fault::{Fault, Health};
 use self::open::Setup;
 use self::reader::Readers;
 use self::writer::{Call, Writer};
 use crate::sound::assert_sound;
+use crate::span;
 
 pub use self::open::OpenError;
 
@@ -130,7 +132,10 @@ impl Store for SqliteStore {
 
     async fn commit(&self, commit: Arc<Commit>) -> Result<(), CommitError> {
         assert_sound(&commit);
-        let answer = self.writer.ask(|reply| Call::Commit { commit, reply }).await?;
+        let span = span::append("sqlite", &commit);
+        let written = span.clone();
+        let call = |reply| Call::Commit { commit, span: written, reply };
+        let answer = self.writer.ask(call).instrument(span).await?;
         answer.map_err(CommitError::Refused)
     }
 

@@ -84,6 +84,9 @@ impl Capture {
         self.sink.log.at(now());
         self.out.finish(&mut self.sink);
         self.err.finish(&mut self.sink);
+        if self.sink.log.is_cut() {
+            self.sink.attempt.log_cut();
+        }
         self.sink.log.end(end);
         let tail = if self.err.tail.is_empty() { self.out.tail } else { self.err.tail };
         (tail.text(), self.sink.masker)

@@ -47,6 +47,7 @@ pub(super) fn environment(
     set("JOBWRIGHT_JOB_GROUP_ID".into(), attempt.group().to_string().into());
     set("JOBWRIGHT_JOB_ID".into(), attempt.id().job.to_string().into());
     set("JOBWRIGHT_ATTEMPT".into(), attempt.id().to_string().into());
+    set("TRACEPARENT".into(), attempt.trace().to_string().into());
     set("JOBWRIGHT_STEP".into(), attempt.job().step.as_str().into());
     set("JOBWRIGHT_PARAMETERS".into(), folder.path(PARAMETERS).into());
     set("JOBWRIGHT_INPUT".into(), folder.path(INPUT).into());

@@ -107,6 +107,11 @@ impl LogWriter {
         self.pending.shrink_to(64 * 1024);
     }
 
+    /// Tells whether something of it is not kept.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.streams.iter().any(|stream| stream.first_dropped.is_some())
+    }
+
     /// Writes the tails and the end record.
     pub(crate) fn end(mut self, end: LogEnd) {
         self.close(end);

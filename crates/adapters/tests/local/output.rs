@@ -1,10 +1,13 @@
 //! What becomes of what a process says and leaves.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use jobwright_adapters::conformance::attempt;
 use jobwright_adapters::log::{LogEntry, LogStream, ProcessEnd};
-use jobwright_core::{Executor, FailureClass};
+use jobwright_core::{Attempt, Executor, FailureClass, Handle, Reporter};
 use serde_json::json;
 
 use crate::bench::{Bench, gone, heard, script};
@@ -26,6 +29,21 @@ async fn a_failure_tells_what_the_process_last_said() {
     assert!(failure.message.contains("want of memory"), "{failure}");
 }
 
+/// Counts the logs that were cut.
+#[derive(Default)]
+struct Cuts(AtomicU32);
+
+#[async_trait]
+impl Reporter for Cuts {
+    async fn started(&self, _: &Attempt, _: Handle) {}
+    fn heartbeat(&self, _: &Attempt) {}
+    fn progress(&self, _: &Attempt, _: u8, _: &str) {}
+    fn log(&self, _: &Attempt, _: &str) {}
+    fn log_cut(&self, _: &Attempt) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 #[tokio::test]
 async fn a_flood_is_bounded_in_file_and_memory() {
     let bench = Bench::new();
@@ -33,8 +51,10 @@ async fn a_flood_is_bounded_in_file_and_memory() {
     let executor = bench.executor.clone().log_cap(cap);
     let text = "yes 0123456789012345678901234567890123456789012345678901234567890123456789012345678 \
                 | head -c 200000000; echo the end";
-    let attempt = script(text).build();
+    let reporter = Arc::new(Cuts::default());
+    let attempt = script(text).reporter(reporter.clone()).build();
     executor.execute(attempt.clone()).await.unwrap();
+    assert_eq!(reporter.0.load(Ordering::Relaxed), 1, "it is told once");
     let log = bench.folder(&attempt).join("out.log");
     assert!(log.metadata().unwrap().len() < 2 * cap as u64);
     let (mut kept, mut gap, mut last) = (0, 0, String::new());

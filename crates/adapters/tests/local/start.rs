@@ -45,6 +45,7 @@ async fn the_environment_is_made_anew() {
         "JOBWRIGHT_STEP=a step",
         "MINE=7",
         "PATH=/usr/local/bin:/usr/bin:/bin",
+        &format!("TRACEPARENT={}", attempt.trace()),
     ];
     assert_eq!(lines, expect);
     let mode = std::fs::metadata(&folder).unwrap().permissions().mode();

@@ -3,7 +3,7 @@
 use jobwright_adapters::MockExecutor;
 use jobwright_adapters::mock::Act;
 use jobwright_http::Options;
-use jobwright_scheduler::Engine;
+use jobwright_scheduler::{Engine, EngineBuilder};
 use jobwright_store::MemoryStore;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response};
@@ -81,6 +81,10 @@ impl Server {
 
     pub(crate) async fn with(executor: MockExecutor, options: Options) -> Self {
         let engine = Engine::builder().store(MemoryStore::new()).executor("mock", executor);
+        Self::over(engine, options).await
+    }
+
+    pub(crate) async fn over(engine: EngineBuilder, options: Options) -> Self {
         let engine = engine.start().await.unwrap();
         let secret = jobwright_http::first_token(&engine).await.unwrap().unwrap();
         assert!(jobwright_http::first_token(&engine).await.unwrap().is_none());
@@ -136,8 +140,13 @@ impl Server {
 
     /// Makes deployment 1 with release 1 of [`PACKAGE`].
     pub(crate) async fn deploy(&self) {
+        self.deploy_package(PACKAGE).await;
+    }
+
+    /// Makes deployment 1 with release 1 of a package.
+    pub(crate) async fn deploy_package(&self, package: &str) {
         self.post("/v4/deployments", &serde_json::json!({ "name": "sales" })).await.expect(201);
-        self.upload("/v4/deployments/1/releases", PACKAGE).await.expect(201);
+        self.upload("/v4/deployments/1/releases", package).await.expect(201);
     }
 
     /// Waits until a job group has ended, by the long poll.

@@ -35,19 +35,30 @@ impl Driver {
                     commit = rest;
                 }
                 Err(error) if may_pass(&error) => {
+                    self.commit_failed(&error);
                     tracing::error!(%error, "the store cannot write; nothing goes on until it can");
                     tokio::select! {
                         () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE_CAP),
                         () = self.out_of_time() => return Err(broken(error)),
                     }
                 }
-                Err(error) => return Err(broken(error)),
+                Err(error) => {
+                    self.commit_failed(&error);
+                    return Err(broken(error));
+                }
             }
         }
         self.turn.records.clear();
         self.hub.turn(&commit);
+        self.audience.kept(&commit);
         self.answer_refused(refused);
         Ok(())
+    }
+
+    fn commit_failed(&mut self, error: &CommitError) {
+        if let CommitError::Store(error) = error {
+            self.audience.commit_failed(error);
+        }
     }
 
     /// The commit without what was taken out.
@@ -166,6 +177,7 @@ impl Driver {
     fn let_go(&mut self, groups: &BTreeSet<GroupId>) {
         for group in groups {
             self.waiters.remove(group);
+            self.audience.forget(*group);
         }
         self.turn.answers.retain(|(group, _)| !groups.contains(group));
         self.turn.records.retain(|group, _| !groups.contains(group));

@@ -140,7 +140,10 @@ impl Driver {
     fn load(&mut self, group: GroupId, records: &[Record], artifacts: Artifacts) {
         if let Err(error) = self.machine.load(group, records) {
             tracing::error!(job_group.id = group.get(), %error, "job group cannot be taken up");
-        } else if let Some(run) = self.machine.run_of(group)
+            return;
+        }
+        self.audience.loaded(records);
+        if let Some(run) = self.machine.run_of(group)
             && !artifacts.is_empty()
         {
             self.artifacts.insert(run, artifacts);

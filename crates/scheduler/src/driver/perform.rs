@@ -11,9 +11,11 @@ use futures_util::FutureExt;
 use jobwright_core::parameter::Value;
 use jobwright_core::secret::{SecretError, SecretSource, Secrets};
 use jobwright_core::{
-    Attempt, AttemptParts, Cancellation, Executor, Failure, Outcome, Reattached, Reporter, Success,
+    Attempt, AttemptParts, Cancellation, Executor, Failure, Outcome, Reattached, Reporter, Stop,
+    Success,
 };
 use tokio_util::sync::ReusableBoxFuture;
+use tracing::Instrument;
 
 use super::message::Message;
 use super::{Driver, Held, Seat};
@@ -42,7 +44,7 @@ impl Driver {
                 Effect::Reattach(order) => self.reattach(order),
                 Effect::Stop { attempt, stop } => {
                     if let Some(held) = self.attempts.get(&attempt) {
-                        held.attempt.cancellation().stop(stop);
+                        held.stop(stop);
                     }
                 }
                 Effect::Abandon { attempt } => {
@@ -78,6 +80,14 @@ impl Driver {
     fn dispatch(&mut self, order: Order) {
         let key = order.attempt;
         let planned = &order.plan.jobs[key.job.at()];
+        let _within = tracing::debug_span!(
+            "dispatch",
+            otel.kind = "client",
+            executor = planned.executor.as_str(),
+            job_group.id = key.group.get(),
+            attempt.id = %order.id(),
+        )
+        .entered();
         let Some(seat) = self.seats.get(&planned.executor).cloned() else {
             let message = format!("the engine has no executor `{}`", planned.executor);
             let failure = Failure::rejected("no_executor", message);
@@ -189,8 +199,18 @@ impl Driver {
         execution: impl Future<Output = Result<Success, Failure>> + Send + 'static,
     ) {
         let sender = self.listener.sender();
+        let span = tracing::debug_span!(
+            parent: None,
+            "wait",
+            otel.kind = "client",
+            executor = attempt.job().executor.as_str(),
+            job_group.id = key.group.get(),
+            attempt.id = %attempt.id(),
+            traceparent = %attempt.trace(),
+            handle = tracing::field::Empty,
+        );
         let running = tokio::spawn(async move {
-            let result = AssertUnwindSafe(execution).catch_unwind().await;
+            let result = AssertUnwindSafe(execution.instrument(span)).catch_unwind().await;
             let result = result.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
             let report = Report::Ended(outcome(result));
             // The loop is gone only when the engine is: nobody is left to tell.
@@ -204,6 +224,21 @@ impl Driver {
     fn ended(&mut self, attempt: AttemptKey, result: Result<Success, Failure>) {
         let report = Report::Ended(outcome(result));
         self.turn.reports.push(Input::Report { attempt, report });
+    }
+}
+
+impl Held {
+    /// Asks the attempt to stop.
+    fn stop(&self, stop: Stop) {
+        let cancel = tracing::debug_span!(
+            "cancel",
+            otel.kind = "client",
+            executor = self.attempt.job().executor.as_str(),
+            job_group.id = self.attempt.group().get(),
+            attempt.id = %self.attempt.id(),
+            reason = ?stop.reason,
+        );
+        cancel.in_scope(|| self.attempt.cancellation().stop(stop));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where attempts report to while they run: into the loop, and to those who listen.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use dashmap::DashMap;
@@ -28,12 +28,21 @@ pub(crate) struct Listener {
     /// With how many entries the beats are next rid of those that say nothing any more: of
     /// attempts that beat in the very moment in which they ended.
     tidy_at: AtomicUsize,
+    log_bytes: AtomicU64,
+    logs_cut: AtomicU64,
 }
 
 impl Listener {
     pub(crate) fn new(sender: mpsc::Sender<Message>, hub: Hub, clock: Clock) -> Self {
         let (beats, any_beats) = (DashMap::new(), AtomicBool::new(false));
-        Self { sender, hub, clock, beats, any_beats, tidy_at: AtomicUsize::new(TIDY) }
+        let (log_bytes, logs_cut) = Default::default();
+        let tidy_at = AtomicUsize::new(TIDY);
+        Self { sender, hub, clock, beats, any_beats, tidy_at, log_bytes, logs_cut }
+    }
+
+    /// How many bytes of log lines came, and how many logs were too long to be kept whole.
+    pub(crate) fn logged(&self) -> (u64, u64) {
+        (self.log_bytes.load(Ordering::Relaxed), self.logs_cut.load(Ordering::Relaxed))
     }
 
     pub(crate) fn sender(&self) -> mpsc::Sender<Message> {
@@ -62,6 +71,7 @@ fn key(attempt: &Attempt) -> AttemptKey {
 #[async_trait]
 impl Reporter for Listener {
     async fn started(&self, attempt: &Attempt, handle: Handle) {
+        tracing::Span::current().record("handle", handle.as_str());
         let report = Report::Started(Some(handle));
         let _ = self.sender.send(Message::Report { attempt: key(attempt), report }).await;
     }
@@ -89,7 +99,12 @@ impl Reporter for Listener {
     }
 
     fn log(&self, attempt: &Attempt, line: &str) {
+        self.log_bytes.fetch_add(line.len() as u64 + 1, Ordering::Relaxed);
         let (group, attempt) = (attempt.group(), attempt.id());
         self.hub.line(|| Notice::Log { group, attempt, line: line.into() });
+    }
+
+    fn log_cut(&self, _: &Attempt) {
+        self.logs_cut.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -6,7 +6,9 @@ use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt;
 use jobwright_core::secret::SecretSource;
-use jobwright_core::{Executor, ExecutorName, NameError, NodeId, PoolName, Store, StoreError};
+use jobwright_core::{
+    Executor, ExecutorName, NameError, NodeId, Observer, PoolName, Store, StoreError,
+};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
@@ -17,7 +19,7 @@ use super::ids::Ids;
 use super::shelf::Shelf;
 use super::{End, Engine, Inner};
 use crate::clock::Clock;
-use crate::driver::{Driver, Listener, Seat};
+use crate::driver::{Audience, Driver, Listener, Seat};
 use crate::hub::Hub;
 use crate::machine::{Capacity, Scheduler};
 
@@ -38,6 +40,7 @@ pub struct EngineBuilder {
     pools: BTreeMap<PoolName, u32>,
     secrets: Option<Arc<dyn SecretSource>>,
     advice: Option<Arc<ExecutorAdvice>>,
+    observers: Vec<Arc<dyn Observer>>,
     fault: Option<StartError>,
 }
 
@@ -139,6 +142,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Who is told of the engine's work, for metrics and the like; may be given several times. See
+    /// [`Observer`] for what it may do.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observers.push(Arc::new(observer));
+        self
+    }
+
     /// Starts the engine on the current tokio runtime, and takes up every unfinished group of the
     /// store. Not cancel safe.
     ///
@@ -170,12 +180,13 @@ impl EngineBuilder {
         #[expect(clippy::disallowed_methods, reason = "the engine's door: one id per life")]
         let node = NodeId(Uuid::now_v7());
         let (sender, inbox) = mpsc::channel(INBOX);
-        let ends_by = watch::Sender::new(None);
-        let (clock, hub) = (Clock::start(), Hub::new());
+        let (clock, hub, ends_by) = (Clock::start(), Hub::new(), watch::Sender::new(None));
         let listener = Arc::new(Listener::new(sender.clone(), hub.clone(), clock));
         let executors = seats.keys().cloned().collect();
+        let machine = Scheduler::new(&capacity);
         let driver = Driver {
-            machine: Scheduler::new(&capacity),
+            audience: Audience::new(self.observers, &machine),
+            machine,
             store: Arc::clone(&store),
             node,
             clock,
@@ -183,7 +194,7 @@ impl EngineBuilder {
             secrets: self.secrets,
             hub: hub.clone(),
             waiters: Default::default(),
-            listener,
+            listener: Arc::clone(&listener),
             inbox,
             turn: crate::driver::Turn::default(),
             attempts: HashMap::default(),
@@ -205,6 +216,7 @@ impl EngineBuilder {
             gates: Gates::default(),
             prepared: Shelf::new(),
             sender,
+            listener,
             hub,
             driver,
             ends_by,

@@ -109,6 +109,7 @@ impl RerunRequest {
             overrides: Values::new(),
             trigger: group.plan.run.trigger,
             rerun_of: Some(self.group),
+            traceparent: None,
         }
     }
 }

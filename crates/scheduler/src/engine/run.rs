@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jobwright_core::parameter::Values;
 use jobwright_core::{
     DeploymentId, Digest, GroupId, Kind, NameError, OutputName, OutputTrigger, ParameterName, Plan,
-    Query, Release, Run, RunId, StoreError, Timestamp,
+    Query, Release, Run, RunId, StoreError, Timestamp, TraceParent,
 };
 use thiserror::Error;
 
@@ -27,6 +27,7 @@ pub struct RunRequest {
     selection: Selection,
     reference_date: Option<Timestamp>,
     key: Option<String>,
+    traceparent: Option<TraceParent>,
 }
 
 /// A run that was accepted: it is durable, and goes on whether or not anybody holds this.
@@ -125,6 +126,7 @@ impl Engine {
             selection: Selection::Trigger(OutputTrigger::Manual),
             reference_date: None,
             key: None,
+            traceparent: None,
         }
     }
 
@@ -196,6 +198,13 @@ impl RunRequest {
         self
     }
 
+    /// Makes the run a part of a trace: its attempts are told so. Where none is given, the run's
+    /// session is its trace. Not a part of what an idempotency key compares.
+    pub fn traceparent(mut self, trace: TraceParent) -> Self {
+        self.traceparent = Some(trace);
+        self
+    }
+
     /// Says what the run would start, and starts nothing.
     ///
     /// # Errors
@@ -262,6 +271,7 @@ impl RunRequest {
             overrides: self.values.clone(),
             trigger: self.trigger(),
             rerun_of: None,
+            traceparent: self.traceparent,
         }
     }
 

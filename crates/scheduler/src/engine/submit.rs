@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jobwright_core::parameter::Values;
 use jobwright_core::{
     Change, DeploymentId, Digest, Document, GroupId, JobBlock, JobId, Kind, OutputTrigger, Plan,
-    Query, Run, RunContext, RunGroup, RunId, StoreError,
+    Query, Run, RunContext, RunGroup, RunId, StoreError, TraceParent,
 };
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -30,6 +30,8 @@ pub(super) struct Asked {
     pub(super) trigger: OutputTrigger,
     /// The group of which it runs again what did not succeed.
     pub(super) rerun_of: Option<GroupId>,
+    /// The trace of whoever asked.
+    pub(super) traceparent: Option<TraceParent>,
 }
 
 impl Engine {
@@ -170,6 +172,7 @@ fn context(draft: &Draft, asked: &Asked, run: RunId) -> Arc<RunContext> {
         policy: draft.deployment.run_policy,
         deployment_limit: draft.deployment.limit,
         parameters: draft.parameters.clone(),
+        traceparent: asked.traceparent,
     })
 }
 

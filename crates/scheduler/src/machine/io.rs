@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use jobwright_core::{
-    CancelReason, Epoch, Event, GroupId, GroupSummary, Handle, JobIndex, JobInput, NodeId, Outcome,
-    Plan, RunId, Seq, Stop, Verdict,
+    AttemptId, CancelReason, Epoch, Event, GroupId, GroupSummary, Handle, JobIndex, JobInput,
+    NodeId, Outcome, Plan, RunId, Seq, Stop, Verdict,
 };
 
 /// Something that happened outside, at the moment that is given with it.
@@ -141,6 +141,14 @@ pub struct Order {
     pub inputs: Vec<JobInput>,
     /// On reattachment: the executor's own name for it.
     pub handle: Option<Handle>,
+}
+
+impl Order {
+    /// Returns the id of the attempt.
+    #[must_use]
+    pub fn id(&self) -> AttemptId {
+        AttemptId { job: self.plan.job_id(self.attempt.job), number: self.attempt.number }
+    }
 }
 
 /// What one turn led to: the steps that share a timestamp and become durable together.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use jobwright_core::{DeploymentId, ExecutorName, PoolName};
+use jobwright_core::{DeploymentId, ExecutorName, PoolName, Slots};
 
 /// A limit, and how much of it live attempts use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +119,14 @@ impl Limits {
         if let Some(gauge) = uses.deployment.and_then(|id| self.deployments.get_mut(&id)) {
             gauge.used -= 1;
         }
+    }
+
+    /// The slots of all executors.
+    pub(super) fn slots(&self) -> impl Iterator<Item = Slots<'_>> {
+        self.executors.iter().map(|(executor, gauge)| {
+            let limit = (gauge.limit != u32::MAX).then_some(gauge.limit);
+            Slots { executor, limit, busy: gauge.used }
+        })
     }
 
     pub(super) fn executor_gauge(&self, index: u32) -> (&ExecutorName, Gauge) {

@@ -5,6 +5,7 @@ mod deployments;
 mod driving;
 mod listening;
 mod moody;
+mod observing;
 mod releases;
 mod reruns;
 mod restart;

@@ -19,6 +19,8 @@ pub(super) struct Journals {
     plan: u64,
     /// The row that is being written.
     bytes: Vec<u8>,
+    /// How many bytes of events the last commit wrote.
+    written: u64,
 }
 
 /// How large the buffer for rows may stay: a large plan comes once, small rows come always.
@@ -78,6 +80,7 @@ impl Journals {
         connection: &Connection,
         appends: &[Append],
     ) -> Result<(), Fault> {
+        self.written = 0;
         let mut insert = connection.prepare_cached(
             "INSERT INTO journal (group_id, first, count, epoch, at, events)
              VALUES (?, ?, ?, ?, ?, ?)",
@@ -98,9 +101,15 @@ impl Journals {
         Ok(())
     }
 
+    /// How many bytes of events the last commit wrote.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
     fn write(&mut self, insert: &mut CachedStatement<'_>, record: &Record) -> Result<(), Fault> {
         self.bytes.clear();
         codec::encode_events(&record.events, &mut self.bytes)?;
+        self.written += self.bytes.len() as u64;
         insert.execute(params![
             record.group.get(),
             whole(record.first.0)?,

@@ -31,7 +31,7 @@ const BATCH_ROWS: usize = 16 * 1024;
 /// A call, and whom to answer.
 pub(super) enum Call {
     Allocate { kind: Kind, count: u32, reply: Reply<i64> },
-    Commit { commit: Arc<Commit>, reply: Reply<Result<(), Vec<Refusal>>> },
+    Commit { commit: Arc<Commit>, span: tracing::Span, reply: Reply<Result<(), Vec<Refusal>>> },
     Claim { owner: NodeId, limit: u32, reply: Reply<Vec<Lease>> },
     Release { owner: NodeId, reply: Reply<()> },
     Close { reply: Reply<()> },
@@ -178,7 +178,11 @@ impl Writing {
             Call::Allocate { kind, count, .. } => {
                 self.ids.allocate(&self.connection, *kind, *count).map(Outcome::Allocated)
             }
-            Call::Commit { commit, .. } => self.commit(commit).map(Outcome::Committed),
+            Call::Commit { commit, span, .. } => {
+                let committed = self.commit(commit)?;
+                span.record("bytes", self.journals.written());
+                Ok(Outcome::Committed(committed))
+            }
             Call::Claim { owner, limit, .. } => {
                 let leases = leases::claim(&self.connection, *owner, *limit)?;
                 self.journals.forget(&leases);

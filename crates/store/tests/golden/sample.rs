@@ -34,6 +34,7 @@ fn plan() -> Plan {
         trigger: OutputTrigger::Scheduled,
         policy: RunPolicy::CancelPrevious,
         deployment_limit: Some(8),
+        traceparent: None,
         parameters: resolution(),
     };
     let policy = serde_json::from_value(json!({
