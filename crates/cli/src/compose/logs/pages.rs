@@ -7,14 +7,16 @@
 //! file yet; who follows is not told of it once later lines were told.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use jobwright_adapters::log::{LogEntry, LogError, LogReader, LogRecord, LogStream};
 use jobwright_core::{AttemptId, GroupId};
 use jobwright_http::LogLine;
+use rustix::fs::OFlags;
 use thiserror::Error;
 
 /// So many readers' places are remembered; who is forgotten reads from the begin.
@@ -83,7 +85,7 @@ impl Pages {
     fn open(&self, group: GroupId, attempt: AttemptId) -> io::Result<Option<File>> {
         let below = format!("{group}/{attempt}/out.log");
         for root in &self.roots {
-            match File::open(root.join(&below)) {
+            match open(&root.join(&below)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 opened => return opened.map(Some),
             }
@@ -105,6 +107,14 @@ impl Pages {
         }
         places.push_back(place);
     }
+}
+
+/// Opens a file and nothing else: programs may write into their folders, and could put a link or a
+/// pipe in the log's place.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 /// Reads records from where the file stands, where the one with the number `next` should be, and
@@ -193,6 +203,23 @@ mod tests {
         // Who asks for what was read before gets it again, as whoever asks for all at once.
         let read = |limit| pages.read(group, attempt, 1, limit).unwrap();
         assert_eq!(read(2), read(100).into_iter().take(2).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn only_a_file_is_a_log() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(open(&file).is_ok());
+        let link = root.path().join("link");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert!(open(&link).is_err());
+        let pipe = root.path().join("pipe");
+        let mode = rustix::fs::Mode::RWXU;
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, mode, 0).unwrap();
+        assert!(open(&pipe).is_err());
+        assert!(open(root.path()).is_err());
     }
 
     #[test]
