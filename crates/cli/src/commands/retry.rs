@@ -1,0 +1,23 @@
+//! `jobwright retry`.
+
+use clap::Args;
+use reqwest::Method;
+
+use super::Done;
+use super::session::Session;
+use super::started::{Waiting, started};
+
+/// Runs again only what failed in a job group, and what hangs on it, as a new run.
+#[derive(Debug, Args)]
+pub(crate) struct Retry {
+    /// The id of the job group, which is over
+    group: i64,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+pub(crate) async fn perform(session: &Session, command: Retry) -> Done {
+    let path = format!("/jobGroups/{}/rerun", command.group);
+    let answer = session.client.ask(session.client.request(Method::POST, &path)).await?;
+    started(session, answer, &command.waiting).await
+}

@@ -1,0 +1,155 @@
+//! What a person or a program gets to see. Data goes to standard output, everything else to
+//! standard error; colour comes and goes with the terminal, words never do.
+
+mod board;
+mod columns;
+mod diff;
+mod package;
+mod text;
+mod time;
+
+use std::io::{IsTerminal as _, Write as _};
+
+use comfy_table::presets::{NOTHING, UTF8_HORIZONTAL_ONLY};
+use comfy_table::{Cell, Color, ContentArrangement, Table};
+use serde_json::{Value, json};
+
+use crate::args::Format;
+use crate::exit::Failure;
+
+pub(crate) use board::Board;
+pub(crate) use columns::{
+    Column, DEPLOYMENTS, ENVIRONMENT, GROUPS, JOBS, Noun, OBJECT_RULES, PARAMETERS, PREVIEW,
+    RELEASES, RUNS, TOKENS, VALUE_RULES,
+};
+pub(crate) use diff::{Change, differences};
+pub(crate) use package::refused;
+pub(crate) use text::plain;
+pub(crate) use time::Zone;
+
+/// Where and how data is shown.
+pub(crate) struct Output {
+    format: Format,
+    headers: bool,
+    /// How wide tables may be; none where nobody looks.
+    width: Option<u16>,
+    /// Whether a person reads standard output.
+    terminal: bool,
+    zone: Zone,
+}
+
+impl Output {
+    pub(crate) fn new(format: Format, headers: bool) -> Self {
+        let terminal = std::io::stdout().is_terminal();
+        let columns = std::env::var_os("COLUMNS").and_then(|it| it.to_str()?.parse().ok());
+        let screen = || if terminal { Table::new().width() } else { None };
+        let zone = if terminal { Zone::local() } else { Zone::Kept };
+        Self { format, headers, width: columns.or_else(screen), terminal, zone }
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    pub(crate) fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    /// Shows a list.
+    pub(crate) fn list(&self, noun: &Noun, items: &[Value]) -> Result<(), Failure> {
+        match self.format {
+            Format::Json => self.document(&json!({ "data": items })),
+            Format::Id => items.iter().try_for_each(|item| self.line(&noun.id_of(item))),
+            Format::Table if items.is_empty() => {
+                note(&format!("no {}", noun.many));
+                Ok(())
+            }
+            Format::Table => self.table(noun.columns, items),
+        }
+    }
+
+    /// Shows one thing: as in a list, but one member per line.
+    pub(crate) fn one(&self, noun: &Noun, item: &Value) -> Result<(), Failure> {
+        match self.format {
+            Format::Json => self.document(item),
+            Format::Id => self.line(&noun.id_of(item)),
+            Format::Table => {
+                let mut table = self.empty();
+                for column in noun.columns {
+                    let title = Cell::new(column.title.to_lowercase());
+                    table.add_row([title, self.cell(column, item)]);
+                }
+                self.put(&table)
+            }
+        }
+    }
+
+    /// Shows a table whatever it is a list of.
+    pub(crate) fn table(&self, columns: &[Column], items: &[Value]) -> Result<(), Failure> {
+        let mut table = self.empty();
+        if self.headers {
+            table.set_header(columns.iter().map(|column| column.title));
+        }
+        for item in items {
+            table.add_row(columns.iter().map(|column| self.cell(column, item)));
+        }
+        self.put(&table)
+    }
+
+    /// Prints a document as JSON: for people to read on a terminal, in one line elsewhere.
+    pub(crate) fn document(&self, value: &Value) -> Result<(), Failure> {
+        let text = if self.terminal { format!("{value:#}") } else { value.to_string() };
+        self.line(&text)
+    }
+
+    /// Prints a line that is shown as it is.
+    #[expect(clippy::unused_self, reason = "whoever prints data holds the output")]
+    pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
+        Ok(writeln!(anstream::stdout().lock(), "{text}")?)
+    }
+
+    fn empty(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(if self.terminal { UTF8_HORIZONTAL_ONLY } else { NOTHING });
+        // Colours are always written; the stream takes them out where they are not wanted.
+        table.enforce_styling();
+        match self.width {
+            Some(width) => {
+                table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+            }
+            None => {
+                table.set_content_arrangement(ContentArrangement::Disabled);
+            }
+        }
+        table
+    }
+
+    fn cell(&self, column: &Column, item: &Value) -> Cell {
+        let text = plain(&column.text(item, &self.zone)).replace('\n', " ");
+        let cell = Cell::new(&text);
+        if !column.is_status() {
+            return cell;
+        }
+        match text.as_str() {
+            "Complete" => cell.fg(Color::Green),
+            "Failed" => cell.fg(Color::Red),
+            "Canceled" => cell.fg(Color::Yellow),
+            "InProgress" => cell.fg(Color::Cyan),
+            _ => cell,
+        }
+    }
+
+    fn put(&self, table: &Table) -> Result<(), Failure> {
+        table.lines().try_for_each(|line| self.line(line.trim_end().trim_start_matches(' ')))
+    }
+}
+
+/// Tells a person something that is no data.
+pub(crate) fn note(text: &str) {
+    // Where standard error is closed there is nobody to tell.
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
