@@ -23,6 +23,8 @@ use crate::serve::Serve;
                         it ends."
 )]
 pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) options: Options,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -33,37 +35,37 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Deployments: named containers of releases
     #[command(visible_alias = "deployment")]
-    Deployments(With<deployments::Deployments>),
+    Deployments(deployments::Deployments),
     /// Releases: packages imported into a deployment
     #[command(visible_alias = "release")]
-    Releases(With<releases::Releases>),
+    Releases(releases::Releases),
     /// Rules that replace values and connections at import
-    Rules(With<rules::Rules>),
+    Rules(rules::Rules),
     /// Run the active release of a deployment
-    Run(With<run::Run>),
+    Run(run::Run),
     /// Say what a run would do, and where each value would come from
-    Explain(With<explain::Explain>),
+    Explain(explain::Explain),
     /// Runs: one request each, with one or more job groups
-    Runs(With<runs::Runs>),
+    Runs(runs::Runs),
     /// Job groups: what a run started
     #[command(visible_alias = "group")]
-    Groups(With<groups::Groups>),
+    Groups(groups::Groups),
     /// Jobs of a job group
     #[command(visible_alias = "job")]
-    Jobs(With<jobs::Jobs>),
+    Jobs(jobs::Jobs),
     /// Show what a job wrote
-    Logs(With<logs::Logs>),
+    Logs(logs::Logs),
     /// Cancel job groups
-    Cancel(With<cancel::Cancel>),
+    Cancel(cancel::Cancel),
     /// Run again only what failed in a job group
-    Retry(With<retry::Retry>),
+    Retry(retry::Retry),
     /// Show what happens, as it happens
-    Events(With<events::Events>),
+    Events(events::Events),
     /// Access tokens
     #[command(visible_alias = "token")]
-    Tokens(With<tokens::Tokens>),
+    Tokens(tokens::Tokens),
     /// Parameters of the environment: values that every run sees
-    Env(With<env::Env>),
+    Env(env::Env),
     /// Check a package, without a server and without importing it
     Check(check::Check),
     /// Print the completions of a shell
@@ -77,15 +79,6 @@ pub(crate) enum Command {
 
 fn exit_codes() -> String {
     format!("Exit codes:\n\n{}", crate::exit::table())
-}
-
-/// A command with what all commands that talk to an engine take.
-#[derive(Debug, Args)]
-pub(crate) struct With<T: Args> {
-    #[command(flatten)]
-    pub(crate) what: T,
-    #[command(flatten)]
-    pub(crate) options: Options,
 }
 
 /// Where to find the engine, and how to show what it answers.

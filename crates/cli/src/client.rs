@@ -19,11 +19,9 @@ use crate::args::Options;
 use crate::compose::{self, Composed};
 use crate::config::Config;
 use crate::exit::Failure;
+use crate::tls;
 
 pub(crate) use sse::ServerEvent;
-
-/// How long it may take to reach a server.
-const CONNECT: Duration = Duration::from_secs(10);
 
 /// How many items a page of a list has at most, by the API.
 const PAGE: usize = 200;
@@ -45,21 +43,15 @@ pub(crate) struct Client {
 impl Client {
     /// Finds the server, or opens the data directory.
     pub(crate) async fn open(options: &Options) -> Result<Self, Failure> {
-        let builder = reqwest::Client::builder()
-            .connect_timeout(CONNECT)
-            // A token is for the server that was named, not for where that points to.
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("jobwright/", env!("CARGO_PKG_VERSION")));
-        // Another part of the program may have chosen one already; either will do.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = builder.build().context("failed to set up the HTTP client")?;
         let server = options.server.as_deref().map(str::trim).filter(|it| !it.is_empty());
         if let Some(server) = server {
             let base = address(server)?;
+            let http = tls::client(&base).map_err(anyhow::Error::from)?;
             let token = remote_token(options)?;
             return Ok(Self { http, base, token, local: None });
         }
         let (composed, token) = open_here(options).await?;
+        let http = tls::client(HERE).map_err(anyhow::Error::from)?;
         Ok(Self { http, base: HERE.to_owned(), token, local: Some(composed) })
     }
 

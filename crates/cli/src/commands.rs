@@ -23,7 +23,7 @@ mod follow;
 mod session;
 mod started;
 
-use crate::args::{Command, Format, Options, With};
+use crate::args::{Command, Options};
 use crate::exit::{Exit, Failure};
 use session::Session;
 
@@ -31,24 +31,24 @@ use session::Session;
 type Done = Result<Exit, Failure>;
 
 /// Does what the command line says, except for serving.
-pub(crate) async fn perform(command: Command) -> Done {
+pub(crate) async fn perform(options: &Options, command: Command) -> Done {
     match command {
         Command::Serve(_) => Ok(Exit::Success),
-        Command::Deployments(it) => with(it, deployments::perform).await,
-        Command::Releases(it) => with(it, releases::perform).await,
-        Command::Rules(it) => with(it, rules::perform).await,
-        Command::Run(it) => with(it, run::perform).await,
-        Command::Explain(it) => with(it, explain::perform).await,
-        Command::Runs(it) => with(it, runs::perform).await,
-        Command::Groups(it) => with(it, groups::perform).await,
-        Command::Jobs(it) => with(it, jobs::perform).await,
-        Command::Logs(it) => with(it, logs::perform).await,
-        Command::Cancel(it) => with(it, cancel::perform).await,
-        Command::Retry(it) => with(it, retry::perform).await,
-        Command::Events(it) => with(it, events::perform).await,
-        Command::Tokens(it) => with(it, tokens::perform).await,
-        Command::Env(it) => with(it, env::perform).await,
-        Command::Check(it) => check::perform(&it),
+        Command::Deployments(it) => with(options, it, deployments::perform).await,
+        Command::Releases(it) => with(options, it, releases::perform).await,
+        Command::Rules(it) => with(options, it, rules::perform).await,
+        Command::Run(it) => with(options, it, run::perform).await,
+        Command::Explain(it) => with(options, it, explain::perform).await,
+        Command::Runs(it) => with(options, it, runs::perform).await,
+        Command::Groups(it) => with(options, it, groups::perform).await,
+        Command::Jobs(it) => with(options, it, jobs::perform).await,
+        Command::Logs(it) => with(options, it, logs::perform).await,
+        Command::Cancel(it) => with(options, it, cancel::perform).await,
+        Command::Retry(it) => with(options, it, retry::perform).await,
+        Command::Events(it) => with(options, it, events::perform).await,
+        Command::Tokens(it) => with(options, it, tokens::perform).await,
+        Command::Env(it) => with(options, it, env::perform).await,
+        Command::Check(it) => check::perform(options, &it),
         Command::Completions(it) => completions::perform(&it),
         Command::Man(it) => man::perform(&it),
         Command::ExitCodes => exit_codes(),
@@ -56,39 +56,17 @@ pub(crate) async fn perform(command: Command) -> Done {
 }
 
 /// Opens a session, and closes it whatever comes of it.
-async fn with<T: clap::Args>(
-    command: With<T>,
+async fn with<T>(
+    options: &Options,
+    command: T,
     perform: impl AsyncFnOnce(&Session, T) -> Done,
 ) -> Done {
-    let session = Session::open(&command.options).await?;
-    let done = perform(&session, command.what).await;
+    let session = Session::open(options).await?;
+    let done = perform(&session, command).await;
     let closed = session.close().await;
     let done = done?;
     closed?;
     Ok(done)
-}
-
-/// How errors of a command are to be shown.
-pub(crate) fn format(command: &Command) -> Format {
-    let options: Option<&Options> = match command {
-        Command::Deployments(it) => Some(&it.options),
-        Command::Releases(it) => Some(&it.options),
-        Command::Rules(it) => Some(&it.options),
-        Command::Run(it) => Some(&it.options),
-        Command::Explain(it) => Some(&it.options),
-        Command::Runs(it) => Some(&it.options),
-        Command::Groups(it) => Some(&it.options),
-        Command::Jobs(it) => Some(&it.options),
-        Command::Logs(it) => Some(&it.options),
-        Command::Cancel(it) => Some(&it.options),
-        Command::Retry(it) => Some(&it.options),
-        Command::Events(it) => Some(&it.options),
-        Command::Tokens(it) => Some(&it.options),
-        Command::Env(it) => Some(&it.options),
-        Command::Check(it) => return it.format(),
-        Command::Serve(_) | Command::Completions(_) | Command::Man(_) | Command::ExitCodes => None,
-    };
-    options.map_or(Format::Table, Options::format)
 }
 
 fn exit_codes() -> Done {

@@ -19,6 +19,7 @@ mod config;
 mod exit;
 mod render;
 mod serve;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -34,14 +35,17 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&Failure::Other(error.into()), Format::Table),
     };
-    let format = commands::format(&cli.command);
+    let format = cli.options.format();
     let code = runtime.block_on(async {
         match cli.command {
-            Command::Serve(serve) => match serve::serve(serve).await {
-                Ok(code) => code,
-                Err(error) => failed(&error.into(), format),
-            },
-            command => match commands::perform(command).await {
+            Command::Serve(mut serve) => {
+                serve.json = format == Format::Json;
+                match serve::serve(serve).await {
+                    Ok(code) => code,
+                    Err(error) => failed(&error.into(), format),
+                }
+            }
+            command => match commands::perform(&cli.options, command).await {
                 Ok(exit) => exit.into(),
                 Err(failure) => failed(&failure, format),
             },

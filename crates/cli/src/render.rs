@@ -24,7 +24,7 @@ pub(crate) use columns::{
 };
 pub(crate) use diff::{Change, differences};
 pub(crate) use package::refused;
-pub(crate) use text::plain;
+pub(crate) use text::{line, plain};
 pub(crate) use time::Zone;
 
 /// Where and how data is shown.
@@ -129,7 +129,7 @@ impl Output {
     }
 
     fn cell(&self, column: &Column, item: &Value) -> Cell {
-        let text = plain(&column.text(item, &self.zone)).replace('\n', " ");
+        let text = text::line(&column.text(item, &self.zone));
         let cell = Cell::new(&text);
         if !column.is_status() {
             return cell;

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 pub(crate) struct Serve {
     #[arg(long)]
     data: Option<std::path::PathBuf>,
+    #[arg(skip)]
+    pub(crate) json: bool,
 }
 
 pub(crate) async fn serve(_: Serve) -> anyhow::Result<ExitCode> {

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::Done;
-use crate::args::Format;
+use crate::args::Options;
 use crate::exit::{Exit, Failure};
 use crate::render::{Output, note, refused};
 
@@ -21,20 +21,11 @@ const DOCUMENT: &str = "package.yaml";
 pub(crate) struct Check {
     /// The package: a folder, a ZIP, a YAML or a JSON document
     package: PathBuf,
-    /// Print a document for programs
-    #[arg(long)]
-    json: bool,
 }
 
-impl Check {
-    pub(crate) fn format(&self) -> Format {
-        if self.json { Format::Json } else { Format::Table }
-    }
-}
-
-pub(crate) fn perform(command: &Check) -> Done {
+pub(crate) fn perform(options: &Options, command: &Check) -> Done {
     let path = &command.package;
-    let output = Output::new(command.format(), true);
+    let output = Output::new(options.format(), true);
     if let Err(error) = std::fs::metadata(path)
         && error.kind() == std::io::ErrorKind::NotFound
     {

@@ -10,7 +10,7 @@ use super::follow::interrupted;
 use super::session::Session;
 use crate::client::ServerEvent;
 use crate::exit::Exit;
-use crate::render::plain;
+use crate::render;
 
 /// Shows what happens, as it happens: of a job group from its beginning to its end, or of all from
 /// now on.
@@ -37,7 +37,7 @@ pub(crate) async fn perform(session: &Session, command: Events) -> Done {
                         let line = json!({ "event": event.name, "data": event.data });
                         session.output.line(&line.to_string())?;
                     } else if let Some(line) = line(session, &event) {
-                        session.output.line(&plain(&line))?;
+                        session.output.line(&render::line(&line))?;
                     }
                 }
                 None => return Ok(Exit::Success),

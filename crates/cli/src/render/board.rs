@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use super::text::plain;
+use super::text::{line, plain};
 use super::time::Zone;
 use super::{Output, note};
 use crate::client::ServerEvent;
@@ -134,7 +134,7 @@ impl Board {
 
     fn progress(&mut self, event: &Value) {
         let Some(id) = event["jobId"].as_i64() else { return };
-        let message = plain(event["message"].as_str().unwrap_or_default());
+        let message = line(event["message"].as_str().unwrap_or_default());
         let words = format!("{} % {message}", event["percent"]);
         if matches!(self.show, Show::Bars { .. }) {
             self.live(id, words.trim_end());
@@ -166,7 +166,7 @@ impl Drop for Board {
 /// What happened to a job, if it is worth a line.
 fn words(event: &Value) -> Option<String> {
     let attempt = &event["attempt"];
-    let message = event["errorMessage"].as_str().map(plain);
+    let message = event["errorMessage"].as_str().map(line);
     let because = || message.clone().map_or_else(String::new, |it| format!(": {it}"));
     Some(match event["type"].as_str()? {
         "requested" => format!("attempt {attempt} begins"),

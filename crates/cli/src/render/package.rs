@@ -35,7 +35,17 @@ fn bare(error: &ReadError) -> String {
             "" => yaml.message.clone(),
             path => format!("`{path}`: {}", yaml.message),
         },
+        ReadError::Native {
+            source: NativeError::Parameter { flow, parameter, fault, .. }, ..
+        } => {
+            format!("parameter `{parameter}` of flow `{flow}`: {fault}")
+        }
+        ReadError::Native { source: NativeError::NoExecutor { flow, step, .. }, .. } => format!(
+            "step `{step}` of flow `{flow}` has no executor: give `executor` to it or to its flow"
+        ),
+        ReadError::Native { source, .. } => source.to_string(),
         ReadError::Json { source, .. } => source.fault.to_string(),
+        ReadError::Export { source, .. } => source.to_string(),
         other => other.to_string(),
     }
 }

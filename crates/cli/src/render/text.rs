@@ -7,6 +7,11 @@ pub(crate) fn plain(text: &str) -> String {
     text.chars().filter(|c| !obeyed(*c)).collect()
 }
 
+/// The same in one line.
+pub(crate) fn line(text: &str) -> String {
+    plain(text).replace(['\n', '\t'], " ")
+}
+
 fn obeyed(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
