@@ -19,6 +19,7 @@ mod config;
 mod exit;
 mod render;
 mod serve;
+mod telemetry;
 mod tls;
 
 use std::process::ExitCode;

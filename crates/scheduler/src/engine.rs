@@ -65,6 +65,7 @@ struct Inner {
     /// Held from taking a run's id to submitting it.
     submitting: tokio::sync::Mutex<()>,
     executors: BTreeSet<ExecutorName>,
+    advice: Option<Arc<builder::ExecutorAdvice>>,
     gates: Gates,
     prepared: Shelf<Prepared>,
     sender: mpsc::Sender<Message>,

@@ -25,6 +25,9 @@ use crate::machine::{Capacity, Scheduler};
 /// wait.
 const INBOX: usize = 8192;
 
+/// Says what to do about an executor that an engine does not have.
+pub(super) type ExecutorAdvice = dyn Fn(&ExecutorName) -> String + Send + Sync;
+
 /// What an engine is made of.
 #[must_use = "a builder does nothing until `start`"]
 #[derive(Default)]
@@ -34,6 +37,7 @@ pub struct EngineBuilder {
     limits: BTreeMap<ExecutorName, u32>,
     pools: BTreeMap<PoolName, u32>,
     secrets: Option<Arc<dyn SecretSource>>,
+    advice: Option<Arc<ExecutorAdvice>>,
     fault: Option<StartError>,
 }
 
@@ -125,6 +129,16 @@ impl EngineBuilder {
         self
     }
 
+    /// What whoever runs a step on an executor that the engine does not have is told to do about
+    /// it: a program whose executors are configured knows where. Nothing where nothing is said.
+    pub fn executor_advice(
+        mut self,
+        advice: impl Fn(&ExecutorName) -> String + Send + Sync + 'static,
+    ) -> Self {
+        self.advice = Some(Arc::new(advice));
+        self
+    }
+
     /// Starts the engine on the current tokio runtime, and takes up every unfinished group of the
     /// store. Not cancel safe.
     ///
@@ -187,6 +201,7 @@ impl EngineBuilder {
             node,
             clock,
             executors,
+            advice: self.advice,
             gates: Gates::default(),
             prepared: Shelf::new(),
             sender,

@@ -76,7 +76,7 @@ pub enum PrepareError {
     #[error("the parameters of the run cannot be resolved")]
     Parameters(#[source] ResolveError),
     /// A step names an executor that the engine does not have.
-    #[error("step `{step}` of flow `{flow}` runs on `{executor}`, which this engine does not have; it has {}", list(.known))]
+    #[error("step `{step}` of flow `{flow}` runs on `{executor}`, which this engine does not have; it has {}{}", list(.known), told(.advice.as_deref()))]
     NoExecutor {
         /// The flow.
         flow: FlowName,
@@ -86,6 +86,8 @@ pub enum PrepareError {
         executor: ExecutorName,
         /// The executors that there are.
         known: Vec<ExecutorName>,
+        /// What to do about it, where the program said so.
+        advice: Option<String>,
     },
     /// The package of the release is not in the store, or is not what it was.
     #[error("the package of release {release} cannot be used")]
@@ -121,6 +123,10 @@ fn leave_out_unused(layers: &mut Layers, package: &Package, reached: &[&Flow]) {
 fn list(names: &[ExecutorName]) -> String {
     let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+fn told(advice: Option<&str>) -> String {
+    advice.map(|advice| format!(": {advice}")).unwrap_or_default()
 }
 
 /// Why a stored package cannot be used.
@@ -227,6 +233,7 @@ impl Engine {
                 step: job.step.clone(),
                 executor: job.executor.clone(),
                 known: self.0.executors.iter().cloned().collect(),
+                advice: self.0.advice.as_ref().map(|advice| advice(&job.executor)),
             }),
         }
     }

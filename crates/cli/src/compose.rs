@@ -1,0 +1,119 @@
+//! The composition root: the one place where an engine gets its store and its executors, and a
+//! router its engine. What it must never do: decide anything about a job, or hold a secret longer
+//! than it takes to write it down.
+
+mod executors;
+mod folder;
+mod logs;
+mod owner;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use jobwright_adapters::EnvSecrets;
+use jobwright_http::{Options, axum};
+use jobwright_scheduler::{Engine, ShutdownReport};
+use jobwright_store::{SqliteOptions, SqliteStore};
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Server, Synchronous};
+
+pub(crate) use folder::default_data;
+pub(crate) use owner::{FirstToken, OwnerError};
+
+/// An engine on its store, with the API in front of it. It lives until [`Composed::close`];
+/// dropped without that it ends as after a crash.
+pub(crate) struct Composed {
+    pub(crate) engine: Engine,
+    pub(crate) router: axum::Router,
+    /// When cancelled, streams and waits end and `/readyz` says so.
+    pub(crate) drain: CancellationToken,
+    store: Arc<SqliteStore>,
+}
+
+/// Opens the store below the data folder, which is made if its parent is there, and starts the
+/// engine on it with the executors of the configuration: it takes up what an earlier one left
+/// unfinished. Not cancel safe.
+///
+/// # Errors
+/// The folder cannot be used, the store cannot be opened (another process may have it), or the
+/// engine does not start.
+#[tracing::instrument(name = "open", skip_all, err(level = "debug"))]
+pub(crate) async fn open(config: &Config, data: &Path) -> anyhow::Result<Composed> {
+    folder::make(data)?;
+    let store = Arc::new(open_store(config, data.join(&config.store.path)).await?);
+    let executors::Ready { mut builder, roots } = executors::build(config, data);
+    builder = builder.shared_store(Arc::clone(&store) as _);
+    builder = builder.secrets(EnvSecrets::new(&config.secrets.env_prefix));
+    let engine = builder.start().await.context("the engine does not start")?;
+    let drain = CancellationToken::new();
+    let logs = logs::LocalLogs::new(engine.clone(), roots);
+    let options = options(&config.server).drain(drain.clone()).logs(logs);
+    let router = jobwright_http::router(engine.clone(), options);
+    Ok(Composed { engine, router, drain, store })
+}
+
+/// Opening blocks: recovering a log may take its time.
+async fn open_store(config: &Config, path: PathBuf) -> anyhow::Result<SqliteStore> {
+    let mut options = SqliteOptions::new();
+    if config.store.synchronous == Synchronous::Normal {
+        options = options.written();
+    }
+    if let Some(limit) = config.store.limit {
+        options = options.limit(limit.0);
+    }
+    let opened = tokio::task::spawn_blocking(move || options.open(path)).await;
+    Ok(opened.context("opening the store panicked, which is a bug")??)
+}
+
+fn options(server: &Server) -> Options {
+    let per_minute = Some(server.requests_per_minute).filter(|limit| *limit > 0);
+    let mut options = Options::default()
+        .requests_per_minute(per_minute)
+        .body_bytes(server.body_limit.to_usize())
+        .upload_bytes(server.upload_limit.to_usize());
+    options.request_time = server.request_time.0;
+    options.wait_time = server.wait_time.0;
+    options.streams = server.streams;
+    options.keep_alive = server.keep_alive.0;
+    options
+}
+
+impl Composed {
+    /// Returns the owner's token for requests to the router, for whoever may open the store may do
+    /// everything: the one in the file, or a new one that is written there for its owner alone.
+    ///
+    /// # Errors
+    /// The file cannot be read or written, holds no token or one that was revoked; or the store
+    /// fails.
+    pub(crate) async fn owner_token(&self, file: &Path) -> anyhow::Result<SecretString> {
+        Ok(owner::ensure(&self.engine, file).await?)
+    }
+
+    /// Sees to it that the instance has a token at its first start, see [`owner::first`].
+    pub(crate) async fn first_token(&self, to: FirstToken<'_>) -> Result<(), OwnerError> {
+        owner::first(&self.engine, to).await
+    }
+
+    /// Ends the engine: what runs may end by itself for as long as `grace`, then it is asked to
+    /// stop, with each step's grace, and then killed. Then the store is closed.
+    ///
+    /// # Errors
+    /// The engine had ended already because its store broke, or the store cannot be closed.
+    pub(crate) async fn close(self, grace: Duration) -> anyhow::Result<()> {
+        self.drain.cancel();
+        let ended = self.engine.shutdown(grace).await;
+        let closed = self.store.close().await;
+        told(&ended.context("the engine had ended before")?);
+        closed.context("the store is closed, but its log stays beside it")
+    }
+}
+
+fn told(report: &ShutdownReport) {
+    let (live, interrupted) = (report.live, report.interrupted);
+    let unfinished = report.unfinished.len();
+    tracing::info!(live, interrupted, unfinished, "the engine has ended");
+}

@@ -1,0 +1,102 @@
+//! The executors of a configuration.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jobwright_adapters::local::{Keep, Limits};
+use jobwright_adapters::mock::Act;
+use jobwright_adapters::{LocalProcessExecutor, MockExecutor};
+use jobwright_core::{ExecutorName, Failure};
+use jobwright_scheduler::{Engine, EngineBuilder};
+
+use crate::config::{self, Bytes, Config, Executor, Local, Mock, Outcome};
+
+/// Where local processes have their folders where nothing is said, below the data folder.
+const JOBS: &str = "jobs";
+
+/// A builder that has its executors and pools, and the folders in which attempts leave their logs.
+pub(super) struct Ready {
+    pub(super) builder: EngineBuilder,
+    pub(super) roots: BTreeSet<PathBuf>,
+}
+
+pub(super) fn build(config: &Config, data: &Path) -> Ready {
+    let mut builder = Engine::builder().executor_advice(advice);
+    let mut roots = BTreeSet::new();
+    for (name, executor) in &config.executors {
+        builder = match executor {
+            Executor::Mock(mock) => builder.executor(name, pretending(mock)),
+            Executor::Local(local) => {
+                let root = data.join(local.folder.as_deref().unwrap_or(Path::new(JOBS)));
+                let root = std::path::absolute(&root).unwrap_or(root);
+                let executor = processes(local, &root);
+                roots.insert(root);
+                builder.executor(name, executor)
+            }
+        };
+    }
+    for (name, limit) in &config.pools {
+        builder = builder.pool(name.as_str(), limit.get());
+    }
+    Ready { builder, roots }
+}
+
+/// What to do when a step names an executor that there is not.
+fn advice(name: &ExecutorName) -> String {
+    let is_bare = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
+    let name = name.as_str();
+    let key = if name.chars().all(is_bare) { name.to_owned() } else { format!("{name:?}") };
+    format!(
+        "add the table `[executors.{key}]` to the server's configuration, with `kind = \"local\"` to run its steps as processes, or `kind = \"mock\"` to pretend them"
+    )
+}
+
+fn processes(local: &Local, root: &Path) -> LocalProcessExecutor {
+    let mut executor = LocalProcessExecutor::new(root)
+        .keep(match local.keep {
+            config::Keep::All => Keep::All,
+            config::Keep::Failed => Keep::Failed,
+        })
+        .limits(limits(local));
+    if let Some(slots) = local.slots {
+        executor = executor.slots(slots.get());
+    }
+    if let Some(folders) = &local.search_path {
+        executor = executor.search_path(folders);
+    }
+    if let Some(limit) = local.log_limit {
+        executor = executor.log_cap(limit.to_usize());
+    }
+    local.inherit.iter().fold(executor, |it, variable| it.inherit(variable.get_ref()))
+}
+
+fn limits(local: &Local) -> Limits {
+    let seconds = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    let bytes = |bytes: Option<Bytes>| bytes.map(|it| it.0);
+    Limits {
+        cpu_seconds: local.limits.cpu.map(|time| seconds(time.0)),
+        memory_bytes: bytes(local.limits.memory),
+        open_files: local.limits.open_files,
+        file_bytes: bytes(local.limits.file_size),
+    }
+}
+
+fn pretending(mock: &Mock) -> MockExecutor {
+    let act = match mock.outcome {
+        Outcome::Success => Act::succeeds().after(mock.latency.0),
+        Outcome::Failure => {
+            let failure = Failure::permanent("mock", "the configuration says that it fails");
+            Act::fails(failure).after(mock.latency.0)
+        }
+        Outcome::Hang => Act::hangs(),
+    };
+    let mut executor = MockExecutor::new().otherwise(act);
+    if mock.failure_rate.0 > 0 {
+        executor = executor.failing(mock.seed, mock.failure_rate.0);
+    }
+    match mock.slots {
+        Some(slots) => executor.slots(slots.get()),
+        None => executor,
+    }
+}

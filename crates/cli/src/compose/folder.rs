@@ -1,0 +1,32 @@
+//! The data folder.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+/// Where everything is kept when nothing is said: the user's own folder for data, so that a start
+/// from another folder finds what was there; `./jobwright-data` for a user without a home.
+pub(crate) fn default_data() -> PathBuf {
+    let absolute =
+        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|it| it.is_absolute());
+    let data = absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")));
+    data.map_or_else(|| PathBuf::from("jobwright-data"), |data| data.join("jobwright"))
+}
+
+/// Makes the folder, readable by its owner alone. Its parent must be there, unless it is the
+/// default: a path that is not there may be a disk that is not mounted.
+pub(super) fn make(data: &Path) -> anyhow::Result<()> {
+    let made = DirBuilder::new().recursive(*data == default_data()).mode(0o700).create(data);
+    match made {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && data.is_dir() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let path = data.display();
+            Err(error)
+                .with_context(|| format!("the folder above `{path}` does not exist, make it first"))
+        }
+        made => made.with_context(|| format!("cannot make the data folder `{}`", data.display())),
+    }
+}
