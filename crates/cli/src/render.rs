@@ -10,8 +10,8 @@ mod time;
 
 use std::io::{IsTerminal as _, Write as _};
 
-use comfy_table::presets::{NOTHING, UTF8_HORIZONTAL_ONLY};
-use comfy_table::{Cell, Color, ContentArrangement, Table};
+use comfy_table::presets::NOTHING;
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table};
 use serde_json::{Value, json};
 
 use crate::args::Format;
@@ -26,6 +26,9 @@ pub(crate) use diff::{Change, differences};
 pub(crate) use package::refused;
 pub(crate) use text::{line, plain};
 pub(crate) use time::Zone;
+
+/// Up to this width a cell is not broken over lines.
+const WIDEST: u16 = 26;
 
 /// Where and how data is shown.
 pub(crate) struct Output {
@@ -77,25 +80,48 @@ impl Output {
         match self.format {
             Format::Json => self.document(item),
             Format::Id => self.line(&noun.id_of(item)),
-            Format::Table => {
-                let mut table = self.empty();
-                for column in noun.columns {
-                    let title = Cell::new(column.title.to_lowercase());
-                    table.add_row([title, self.cell(column, item)]);
-                }
-                self.put(&table)
-            }
+            Format::Table => self.record(noun.columns, item),
         }
     }
 
-    /// Shows a table whatever it is a list of.
+    /// Shows a table whatever it is a list of; one member per line where it is too narrow for one.
     pub(crate) fn table(&self, columns: &[Column], items: &[Value]) -> Result<(), Failure> {
         let mut table = self.empty();
         if self.headers {
-            table.set_header(columns.iter().map(|column| column.title));
+            let bold = |column: &Column| Cell::new(column.title).add_attribute(Attribute::Bold);
+            table.set_header(columns.iter().map(bold));
         }
         for item in items {
             table.add_row(columns.iter().map(|column| self.cell(column, item)));
+        }
+        let widths = table.column_max_content_widths();
+        let gaps = u16::try_from(2 * widths.len()).unwrap_or(u16::MAX);
+        let least = widths.iter().map(|width| (*width).min(WIDEST)).sum::<u16>() + gaps;
+        if self.width.is_some_and(|width| least > width) {
+            return items.iter().enumerate().try_for_each(|(at, item)| {
+                if at > 0 {
+                    self.line("")?;
+                }
+                self.record(columns, item)
+            });
+        }
+        // What is short stays in one line, what is long shares the rest.
+        for (column, width) in table.column_iter_mut().zip(widths) {
+            if width <= WIDEST {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
+        self.put(&table)
+    }
+
+    /// Shows one thing, a member per line.
+    fn record(&self, columns: &[Column], item: &Value) -> Result<(), Failure> {
+        let mut table = self.empty();
+        for column in columns {
+            table.add_row([Cell::new(column.title.to_lowercase()), self.cell(column, item)]);
+        }
+        if let Some(names) = table.column_mut(0) {
+            names.set_constraint(ColumnConstraint::ContentWidth);
         }
         self.put(&table)
     }
@@ -114,7 +140,7 @@ impl Output {
 
     fn empty(&self) -> Table {
         let mut table = Table::new();
-        table.load_style(if self.terminal { UTF8_HORIZONTAL_ONLY } else { NOTHING });
+        table.load_style(NOTHING);
         // Colours are always written; the stream takes them out where they are not wanted.
         table.enforce_styling();
         match self.width {
@@ -129,7 +155,7 @@ impl Output {
     }
 
     fn cell(&self, column: &Column, item: &Value) -> Cell {
-        let text = text::line(&column.text(item, &self.zone));
+        let text = line(&column.text(item, &self.zone));
         let cell = Cell::new(&text);
         if !column.is_status() {
             return cell;
@@ -144,7 +170,9 @@ impl Output {
     }
 
     fn put(&self, table: &Table) -> Result<(), Failure> {
-        table.lines().try_for_each(|line| self.line(line.trim_end().trim_start_matches(' ')))
+        table
+            .lines()
+            .try_for_each(|line| self.line(line.strip_prefix(' ').unwrap_or(&line).trim_end()))
     }
 }
 

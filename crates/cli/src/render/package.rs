@@ -3,7 +3,10 @@
 //! Errors of a reader know their line and column, those of the model the names of what is wrong;
 //! a name is looked for in the text, and marked where it stands.
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use jobwright_core::PackageFault;
 use jobwright_package::{JsonError, NativeError, ReadError, YamlError};
 
 use super::text::plain;
@@ -13,19 +16,32 @@ const WIDTH: usize = 100;
 
 /// What is wrong with a package, for people. `text` is its document, if there is one to show.
 pub(crate) fn refused(path: &str, text: Option<&str>, error: &ReadError) -> String {
-    let message = plain(&bare(error));
-    let title = Level::ERROR.primary_title(message.as_str());
-    let place = text.and_then(|text| Some((text, place(text, error)?)));
-    let group = match place {
-        Some((text, span)) => {
-            let annotation = AnnotationKind::Primary.span(span);
-            title.element(Snippet::source(text).path(path).annotation(annotation))
+    let faults: Vec<(String, Option<Range<usize>>)> = match error {
+        ReadError::Package(faults) => {
+            let shown = |fault: &PackageFault| {
+                (fault.to_string(), text.and_then(|text| named(text, &fault.to_string())))
+            };
+            faults.faults.iter().map(shown).collect()
         }
-        None => {
-            Group::with_title(title).element(Level::NOTE.message(format!("in `{}`", plain(path))))
-        }
+        error => vec![(bare(error), text.and_then(|text| place(text, error)))],
     };
-    Renderer::styled().term_width(WIDTH).render(&[group])
+    let path = plain(path);
+    let faults = faults.into_iter().map(|(message, span)| (plain(&message), span));
+    let faults: Vec<_> = faults.collect();
+    let groups: Vec<_> = faults
+        .iter()
+        .map(|(message, span)| {
+            let title = Level::ERROR.primary_title(message.as_str());
+            match text.zip(span.clone()) {
+                Some((text, span)) => {
+                    let annotation = AnnotationKind::Primary.span(span);
+                    title.element(Snippet::source(text).path(&path).annotation(annotation))
+                }
+                None => title.element(Level::NOTE.message(format!("in `{path}`"))),
+            }
+        })
+        .collect();
+    Renderer::styled().term_width(WIDTH).render(&groups)
 }
 
 /// The message without the place, which is shown.
@@ -51,7 +67,7 @@ fn bare(error: &ReadError) -> String {
 }
 
 /// Where in the text it is, in bytes.
-fn place(text: &str, error: &ReadError) -> Option<std::ops::Range<usize>> {
+fn place(text: &str, error: &ReadError) -> Option<Range<usize>> {
     match error {
         ReadError::Native { source, .. } => match source {
             NativeError::Yaml(YamlError { line: 0, .. }) => None,
@@ -64,13 +80,12 @@ fn place(text: &str, error: &ReadError) -> Option<std::ops::Range<usize>> {
         ReadError::Json { source: JsonError { line, column, .. }, .. } => {
             at(text, *line as u64, *column as u64)
         }
-        ReadError::Encoding { .. } => None,
-        other => named(text, &other.to_string()),
+        _ => None,
     }
 }
 
 /// The word that stands at a line and a column, both from 1.
-fn at(text: &str, line: u64, column: u64) -> Option<std::ops::Range<usize>> {
+fn at(text: &str, line: u64, column: u64) -> Option<Range<usize>> {
     let line = usize::try_from(line).ok()?.checked_sub(1)?;
     let column = usize::try_from(column).ok()?.saturating_sub(1);
     let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
@@ -85,7 +100,7 @@ fn at(text: &str, line: u64, column: u64) -> Option<std::ops::Range<usize>> {
 
 /// The last name in backticks of a message that stands in the text as a word of its own: messages
 /// go from the whole to the part. Its last place is where it is used, after it was declared.
-fn named(text: &str, message: &str) -> Option<std::ops::Range<usize>> {
+fn named(text: &str, message: &str) -> Option<Range<usize>> {
     let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     names.iter().rev().find_map(|name| {
         let found = text.rmatch_indices(name).find(|(at, name)| {
