@@ -73,7 +73,7 @@ pub(crate) enum Command {
     /// Print the manual page, or write those of all commands
     Man(man::Man),
     /// List the exit codes
-    #[command(name = "exit-codes", long_about = exit_codes())]
+    #[command(name = "exit-codes", long_about = exit_codes(), help_template = "{about}")]
     ExitCodes,
 }
 

@@ -169,15 +169,16 @@ async fn open_here(options: &Options) -> Result<(Composed, SecretString), Failur
     let config = Config::load(options.config.as_deref()).map_err(anyhow::Error::from)?;
     let data = options.data.clone().unwrap_or_else(compose::default_data);
     let composed = compose::open(&config, &data).await.map_err(|error| held(error, &data))?;
-    let token = match given_token(options)? {
-        Some(token) => token,
-        None => match composed.owner_token(&data.join("token")).await {
-            Ok(token) => token,
-            Err(error) => {
-                composed.close(GRACE).await?;
-                return Err(error.into());
-            }
-        },
+    if let Some(token) = shown_token() {
+        return Ok((composed, token));
+    }
+    let file = options.token_file.clone().unwrap_or_else(|| data.join("token"));
+    let token = match composed.owner_token(&file).await {
+        Ok(token) => token,
+        Err(error) => {
+            composed.close(GRACE).await?;
+            return Err(error.into());
+        }
     };
     Ok((composed, token))
 }
@@ -208,21 +209,24 @@ fn address(server: &str) -> Result<String, Failure> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
+/// The token for a server: in a file, or in the environment.
 fn remote_token(options: &Options) -> Result<SecretString, Failure> {
-    let none = || Failure::NoToken("no access token to show to the server".to_owned());
-    given_token(options)?.ok_or_else(none)
+    let Some(file) = &options.token_file else {
+        let none = || Failure::NoToken("no access token to show to the server".to_owned());
+        return shown_token().ok_or_else(none);
+    };
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("failed to read the token file `{}`", file.display()))?;
+    let token = jobwright_http::Secret::parse(text.trim())
+        .map_err(|error| Failure::NoToken(format!("the file `{}`: {error}", file.display())))?;
+    Ok(token.reveal().to_owned().into())
 }
 
-/// The token that the caller gave: in a file, or in the environment.
-fn given_token(options: &Options) -> Result<Option<SecretString>, Failure> {
-    if let Some(file) = &options.token_file {
-        let text = std::fs::read_to_string(file)
-            .with_context(|| format!("failed to read the token file `{}`", file.display()))?;
-        return Ok(Some(SecretString::from(text.trim().to_owned())));
-    }
+/// The token in the environment.
+fn shown_token() -> Option<SecretString> {
     #[expect(clippy::disallowed_methods, reason = "a secret is never an argument")]
-    let token = std::env::var("JOBWRIGHT_TOKEN").ok();
-    Ok(token.filter(|it| !it.trim().is_empty()).map(|it| it.trim().to_owned().into()))
+    let token = std::env::var("JOBWRIGHT_TOKEN").ok()?;
+    Some(token.trim().to_owned()).filter(|it| !it.is_empty()).map(SecretString::from)
 }
 
 /// The cursor of the next page in a `Link` header.

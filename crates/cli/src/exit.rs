@@ -184,23 +184,20 @@ impl Failure {
 
     /// The words with their causes, and the faults one by one.
     pub(crate) fn words(&self) -> Vec<String> {
-        let mut words = match self {
-            Self::Other(error) => vec![format!("{error:#}")],
-            other => vec![other.to_string()],
+        let faults = match self {
+            Self::Refused(problem) => problem["errors"].as_array().map_or(&[][..], Vec::as_slice),
+            _ => &[],
         };
-        if let Self::Refused(problem) = self {
-            let faults = problem["errors"].as_array().into_iter().flatten();
-            let faults = faults.filter_map(|fault| {
-                let detail = fault["detail"].as_str()?;
-                Some(match fault["pointer"].as_str() {
-                    Some(pointer) => format!("{detail} ({pointer})"),
-                    None => detail.to_owned(),
-                })
-            });
-            // A single fault is what the detail says already.
-            words.extend(faults.filter(|it| !it.starts_with(detail(problem))));
+        match self {
+            Self::Other(error) => vec![format!("{error:#}")],
+            // The detail strings many faults together.
+            Self::Refused(problem) if faults.len() > 1 => {
+                let title = problem["title"].as_str().unwrap_or_default().to_owned();
+                let faults = faults.iter().filter_map(|fault| fault["detail"].as_str());
+                [title].into_iter().chain(faults.map(str::to_owned)).collect()
+            }
+            other => vec![other.to_string()],
         }
-        words
     }
 
     /// The same as a problem body, for programs.

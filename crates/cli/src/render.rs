@@ -11,7 +11,7 @@ mod time;
 use std::io::{IsTerminal as _, Write as _};
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table};
+use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table};
 use serde_json::{Value, json};
 
 use crate::args::Format;
@@ -29,6 +29,9 @@ pub(crate) use time::Zone;
 
 /// Up to this width a cell is not broken over lines.
 const WIDEST: u16 = 26;
+
+/// What is left free between columns.
+const GAP: u16 = 2;
 
 /// Where and how data is shown.
 pub(crate) struct Output {
@@ -88,14 +91,13 @@ impl Output {
     pub(crate) fn table(&self, columns: &[Column], items: &[Value]) -> Result<(), Failure> {
         let mut table = self.empty();
         if self.headers {
-            let bold = |column: &Column| Cell::new(column.title).add_attribute(Attribute::Bold);
-            table.set_header(columns.iter().map(bold));
+            table.set_header(columns.iter().map(|column| column.title));
         }
         for item in items {
             table.add_row(columns.iter().map(|column| self.cell(column, item)));
         }
         let widths = table.column_max_content_widths();
-        let gaps = u16::try_from(2 * widths.len()).unwrap_or(u16::MAX);
+        let gaps = u16::try_from(widths.len()).unwrap_or(u16::MAX).saturating_mul(GAP);
         let least = widths.iter().map(|width| (*width).min(WIDEST)).sum::<u16>() + gaps;
         if self.width.is_some_and(|width| least > width) {
             return items.iter().enumerate().try_for_each(|(at, item)| {
@@ -111,7 +113,7 @@ impl Output {
                 column.set_constraint(ColumnConstraint::ContentWidth);
             }
         }
-        self.put(&table)
+        self.put(table)
     }
 
     /// Shows one thing, a member per line.
@@ -123,7 +125,7 @@ impl Output {
         if let Some(names) = table.column_mut(0) {
             names.set_constraint(ColumnConstraint::ContentWidth);
         }
-        self.put(&table)
+        self.put(table)
     }
 
     /// Prints a document as JSON: for people to read on a terminal, in one line elsewhere.
@@ -169,10 +171,19 @@ impl Output {
         }
     }
 
-    fn put(&self, table: &Table) -> Result<(), Failure> {
-        table
-            .lines()
-            .try_for_each(|line| self.line(line.strip_prefix(' ').unwrap_or(&line).trim_end()))
+    fn put(&self, mut table: Table) -> Result<(), Failure> {
+        for column in table.column_iter_mut() {
+            column.set_padding((0, GAP));
+        }
+        let has_header = table.header().is_some();
+        for (at, line) in table.lines().enumerate() {
+            let line = line.trim_end();
+            match at {
+                0 if has_header => self.line(&format!("\x1b[1m{line}\x1b[0m"))?,
+                _ => self.line(line)?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -102,7 +102,7 @@ fn shown(session: &Session, cancelled: &Value) -> Result<(), Failure> {
             (_, 0) => session.output.line(&format!("job group {id} was over already"))?,
             (_, 1) => session.output.line(&format!("job group {id} is cancelled: 1 job"))?,
             (_, jobs) => {
-                session.output.line(&format!("job group {id} is cancelled: {jobs} jobs"))?
+                session.output.line(&format!("job group {id} is cancelled: {jobs} jobs"))?;
             }
         }
     }

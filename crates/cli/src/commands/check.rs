@@ -1,9 +1,10 @@
 //! `jobwright check`: the only command that needs no engine, since a package is read before it
 //! meets one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use jobwright_core::Bundle;
 use serde_json::{Value, json};
 
 use super::Done;
@@ -24,39 +25,48 @@ pub(crate) struct Check {
 }
 
 pub(crate) fn perform(options: &Options, command: &Check) -> Done {
-    let path = &command.package;
     let output = Output::new(options.format(), true);
-    if let Err(error) = std::fs::metadata(path)
-        && error.kind() == std::io::ErrorKind::NotFound
-    {
-        return Err(Failure::NotFound(format!("`{}` does not exist", path.display())));
+    existing(&command.package)?;
+    let bundle = match output.is_json() {
+        true => jobwright_package::read_path(&command.package)
+            .map_err(|error| Failure::Package(error.to_string()))?,
+        false => read_here(&command.package)?,
+    };
+    let package = &bundle.package;
+    if output.is_json() {
+        output.document(&described(package))?;
+        return Ok(Exit::Success);
     }
-    match jobwright_package::read_path(path) {
-        Ok(bundle) => {
-            let package = &bundle.package;
-            let steps: usize = package.flows.iter().map(|flow| flow.steps.len()).sum();
-            if output.is_json() {
-                output.document(&described(package))?;
-            } else {
-                output.line(&format!(
-                    "`{}` is a package: {}, {}",
-                    crate::render::plain(package.name.as_str()),
-                    counted(package.flows.len(), "flow"),
-                    counted(steps, "step"),
-                ))?;
-            }
-            Ok(Exit::Success)
+    let steps: usize = package.flows.iter().map(|flow| flow.steps.len()).sum();
+    output.line(&format!(
+        "`{}` is a package: {}, {}",
+        crate::render::plain(package.name.as_str()),
+        counted(package.flows.len(), "flow"),
+        counted(steps, "step"),
+    ))?;
+    Ok(Exit::Success)
+}
+
+/// Refuses a package that is not there.
+pub(super) fn existing(path: &Path) -> Result<(), Failure> {
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(Failure::NotFound(format!("`{}` does not exist", path.display())))
         }
-        Err(error) => {
-            if !output.is_json() {
-                // A ZIP has no text to show.
-                let document = if path.is_dir() { path.join(DOCUMENT) } else { path.clone() };
-                let text = std::fs::read_to_string(&document).ok();
-                note(&refused(&document.display().to_string(), text.as_deref(), &error));
-            }
-            Err(Failure::Package(error.to_string()))
-        }
+        // What else is wrong is told when it is read.
+        _ => Ok(()),
     }
+}
+
+/// Reads a package, and shows what is wrong with it.
+pub(super) fn read_here(path: &Path) -> Result<Bundle, Failure> {
+    jobwright_package::read_path(path).map_err(|error| {
+        // A ZIP has no text to show.
+        let document = if path.is_dir() { path.join(DOCUMENT) } else { path.to_owned() };
+        let text = std::fs::read_to_string(&document).ok();
+        note(&refused(&document.display().to_string(), text.as_deref(), &error));
+        Failure::Package(error.to_string())
+    })
 }
 
 fn counted(count: usize, word: &str) -> String {

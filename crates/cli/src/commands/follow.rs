@@ -105,7 +105,7 @@ async fn last(ending: bool) {
     if ending {
         tokio::time::sleep(LAST).await;
     } else {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -84,13 +84,15 @@ async fn dump(session: &Session, job: i64, command: &Logs) -> Done {
         let lines = part["data"].as_array().map_or(&[][..], Vec::as_slice);
         for line in lines {
             after = line["seq"].as_u64().unwrap_or(after);
-            let Some(tail) = command.tail else {
-                show(session, line, command)?;
-                continue;
-            };
-            kept.push_back(line.clone());
-            if kept.len() > tail {
-                kept.pop_front();
+            match command.tail {
+                None => show(session, line, command)?,
+                Some(tail) if is_data(session, line, command) => {
+                    kept.push_back(line.clone());
+                    if kept.len() > tail {
+                        kept.pop_front();
+                    }
+                }
+                Some(_) => {}
             }
         }
         if lines.len() < PAGE {
@@ -124,18 +126,25 @@ async fn follow(session: &Session, job: i64, command: &Logs) -> Done {
     }
 }
 
+/// Whether a line goes to standard output: what the engine remarks is not the job's, but belongs
+/// to the whole story.
+fn is_data(session: &Session, line: &Value, command: &Logs) -> bool {
+    command.timestamps || session.output.is_json() || line["stream"] != "engine"
+}
+
 fn show(session: &Session, line: &Value, command: &Logs) -> Result<(), Failure> {
     if session.output.is_json() {
         return session.output.line(&line.to_string());
     }
     let text = plain(line["text"].as_str().unwrap_or_default());
-    let text = match line["stream"].as_str() {
-        _ if command.timestamps => {
-            let at = session.output.zone().show(line["at"].as_str().unwrap_or_default());
-            format!("{at} {:6} {text}", line["stream"].as_str().unwrap_or_default())
-        }
-        Some("engine") => format!("[engine] {text}"),
-        _ => text,
-    };
-    session.output.line(&text)
+    if !is_data(session, line, command) {
+        session.note(&format!("[engine] {text}"));
+        return Ok(());
+    }
+    if !command.timestamps {
+        return session.output.line(&text);
+    }
+    let at = session.output.zone().show(line["at"].as_str().unwrap_or_default());
+    let stream = line["stream"].as_str().unwrap_or_default();
+    session.output.line(&format!("{at} {stream:6} {text}"))
 }

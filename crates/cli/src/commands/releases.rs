@@ -11,6 +11,7 @@ use reqwest::multipart::{Form, Part as Piece};
 use serde_json::{Value, json};
 
 use super::Done;
+use super::check::{existing, read_here};
 use super::session::Session;
 use crate::args::Part;
 use crate::exit::{Exit, Failure};
@@ -103,13 +104,23 @@ pub(crate) async fn perform(session: &Session, command: Releases) -> Done {
 }
 
 async fn upload(session: &Session, package: &Package, verb: &str) -> Result<Value, Failure> {
+    existing(&package.package)?;
     let id = session.deployment(&package.deployment).await?;
     let path = package.package.clone();
     let read = tokio::task::spawn_blocking(move || bundle::read(&path));
     let bytes = read.await.context("the package cannot be read")??;
     let form = Form::new().part("data", Piece::bytes(bytes).file_name("package"));
     let path = format!("/deployments/{id}/releases{verb}");
-    session.client.ask(session.client.request(Method::POST, &path).multipart(form)).await
+    let request = session.client.request(Method::POST, &path).multipart(form);
+    let answer = session.client.ask(request).await;
+    if let Err(Failure::Refused(problem)) = &answer
+        && problem["status"] == 400
+        && !session.output.is_json()
+    {
+        // What the server refuses can be shown with its place, if it is refused here too.
+        read_here(&package.package)?;
+    }
+    answer
 }
 
 async fn import(session: &Session, package: &Package) -> Done {
@@ -188,8 +199,8 @@ async fn diff(session: &Session, old: i64, new: i64) -> Done {
     }
     for change in &changes {
         let line = match change {
-            Change::Added(at, new) => format!("+ {at}: {new}"),
-            Change::Removed(at, old) => format!("- {at}: {old}"),
+            Change::Added(at, new) => format!("+ {at}{}", of(new)),
+            Change::Removed(at, old) => format!("- {at}{}", of(old)),
             Change::Changed(at, old, new) => format!("~ {at}: {old} -> {new}"),
         };
         session.output.line(&plain(&line))?;
@@ -198,6 +209,11 @@ async fn diff(session: &Session, old: i64, new: i64) -> Done {
         session.note("the packages are the same");
     }
     Ok(Exit::Success)
+}
+
+/// A value that fits behind its name.
+fn of(value: &Value) -> String {
+    if value.is_object() { String::new() } else { format!(": {value}") }
 }
 
 async fn export(session: &Session, release: i64, to: Option<PathBuf>) -> Done {

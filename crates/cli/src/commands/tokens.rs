@@ -58,7 +58,7 @@ pub(crate) async fn perform(session: &Session, command: Tokens) -> Done {
             match session.output.format() {
                 crate::args::Format::Json => session.output.document(&made)?,
                 crate::args::Format::Id => {
-                    session.output.line(&TOKENS.id_of(&made["tokenInfo"]))?
+                    session.output.line(&TOKENS.id_of(&made["tokenInfo"]))?;
                 }
                 crate::args::Format::Table => {
                     let id = TOKENS.id_of(&made["tokenInfo"]);

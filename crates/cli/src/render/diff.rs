@@ -1,7 +1,7 @@
 //! How two packages differ: by the names of flows, steps, parameters and outputs, not by their
 //! places in lists.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -13,44 +13,45 @@ pub(crate) enum Change {
     Changed(String, Value, Value),
 }
 
-/// All differences, in the order of their places.
+/// All differences, in the order of their places. What is there on one side only is one
+/// difference, however much it holds.
 pub(crate) fn differences(old: &Value, new: &Value) -> Vec<Change> {
-    let (mut old_leaves, mut new_leaves) = (BTreeMap::new(), BTreeMap::new());
-    flatten("", old, &mut old_leaves);
-    flatten("", new, &mut new_leaves);
-    let mut places: Vec<&String> = old_leaves.keys().chain(new_leaves.keys()).collect();
-    places.sort();
-    places.dedup();
-    let change = |place: &String| match (old_leaves.get(place), new_leaves.get(place)) {
-        (Some(old), Some(new)) if old == new => None,
-        (Some(&old), Some(&new)) => Some(Change::Changed(place.clone(), old.clone(), new.clone())),
-        (Some(&old), None) => Some(Change::Removed(place.clone(), old.clone())),
-        (None, Some(&new)) => Some(Change::Added(place.clone(), new.clone())),
-        (None, None) => None,
-    };
-    places.into_iter().filter_map(change).collect()
+    let mut found = Vec::new();
+    compare("", old, new, &mut found);
+    found
 }
 
-fn flatten<'v>(place: &str, value: &'v Value, leaves: &mut BTreeMap<String, &'v Value>) {
+fn compare(place: &str, old: &Value, new: &Value, found: &mut Vec<Change>) {
     let below = |key: &str| match place {
         "" => key.to_owned(),
         place => format!("{place}.{key}"),
     };
+    if old == new {
+        return;
+    }
+    let (Some(before), Some(after)) = (members(old), members(new)) else {
+        found.push(Change::Changed(place.to_owned(), old.clone(), new.clone()));
+        return;
+    };
+    let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    for key in keys {
+        match (before.get(key), after.get(key)) {
+            (Some(old), Some(new)) => compare(&below(key), old, new, found),
+            (Some(&old), None) => found.push(Change::Removed(below(key), old.clone())),
+            (None, Some(&new)) => found.push(Change::Added(below(key), new.clone())),
+            (None, None) => {}
+        }
+    }
+}
+
+/// What a value holds by name: the members of an object, or the items of a list that have names.
+fn members(value: &Value) -> Option<BTreeMap<&str, &Value>> {
     match value {
-        Value::Object(members) if !members.is_empty() => {
-            for (key, member) in members {
-                flatten(&below(key), member, leaves);
-            }
+        Value::Object(members) => {
+            Some(members.iter().map(|(key, it)| (key.as_str(), it)).collect())
         }
-        Value::Array(items) if items.iter().any(|item| item["name"].is_string()) => {
-            for item in items {
-                let name = item["name"].as_str().unwrap_or("?");
-                flatten(&below(name), item, leaves);
-            }
-        }
-        leaf => {
-            leaves.insert(place.to_owned(), leaf);
-        }
+        Value::Array(items) => items.iter().map(|it| Some((it["name"].as_str()?, it))).collect(),
+        _ => None,
     }
 }
 
@@ -76,8 +77,8 @@ mod tests {
             package(json!([{ "name": "a" }])),
             package(json!([{ "name": "b" }])),
             &[
-                Change::Removed(place("flows.f.steps.a.name"), json!("a")),
-                Change::Added(place("flows.f.steps.b.name"), json!("b")),
+                Change::Removed(place("flows.f.steps.a"), json!({ "name": "a" })),
+                Change::Added(place("flows.f.steps.b"), json!({ "name": "b" })),
             ],
         );
     }

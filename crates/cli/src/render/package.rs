@@ -126,7 +126,7 @@ mod tests {
         check(1, 1, Some("jobwright"));
         check(3, 3, Some("größe"));
         check(3, 8, Some(":"));
-        check(3, 19, Some("missing"));
+        check(3, 20, Some("missing"));
         check(3, 99, Some(""));
         check(9, 1, Some(""));
         check(0, 0, None);

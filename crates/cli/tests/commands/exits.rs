@@ -29,7 +29,7 @@ fn each_end_has_its_code() {
     check("runs", 2, "Usage: jobwright runs");
     check("run slow --timeout 0s", 3, "gave up waiting for job group");
     check("--token-file cut.json deployments list", 4, "access token begins with `jw_`");
-    check("run bad --wait", 5, "job 2 bad: Failed");
+    check("run bad --wait", 5, "bad: Failed");
     check("cancel --deployment slow --yes", 0, "");
     let slow = text(&shell.output(&["groups", "list", "--deployment", "slow", "-o", "id"]).stdout);
     check(&format!("groups wait {slow}"), 6, "Canceled");

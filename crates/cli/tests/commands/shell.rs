@@ -37,10 +37,6 @@ impl Shell {
         shell
     }
 
-    pub(crate) fn url(&self) -> &str {
-        &self.server.as_ref().unwrap().1
-    }
-
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -103,7 +99,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 }
 
 /// Replaces times, durations, ids of requests, and secrets. Their widths move what stands behind
-/// them, so gaps are made equal.
+/// them, so gaps in tables are made equal.
 fn redacted(said: &str) -> String {
     static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         let rules = [
@@ -111,9 +107,17 @@ fn redacted(said: &str) -> String {
             (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uuid>"),
             (r"jw_[A-Za-z0-9_-]{48}", "<secret>"),
             (r"\b\d+\.\d+s\b", "<span>"),
-            (r"(\S) {2,}", "$1  "),
+            (r"process pid \d+ start \d+ boot", "process pid <pid> start <start> boot"),
         ];
         rules.map(|(rule, with)| (Regex::new(rule).unwrap(), with)).into()
     });
-    RULES.iter().fold(said.to_owned(), |said, (rule, with)| rule.replace_all(&said, *with).into())
+    static GAP: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(\S) {2,}").unwrap());
+    let said = RULES
+        .iter()
+        .fold(said.to_owned(), |said, (rule, with)| rule.replace_all(&said, *with).into_owned());
+    let line = |line: &str| match line.starts_with('!') {
+        true => format!("{line}\n"),
+        false => format!("{}\n", GAP.replace_all(line, "$1  ").trim_end()),
+    };
+    said.lines().map(line).collect()
 }
