@@ -12,7 +12,7 @@ use jobwright_http::axum;
 use reqwest::header::{ACCEPT, LINK};
 use reqwest::{Method, RequestBuilder, Response};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use tower::ServiceExt as _;
 
 use crate::args::Options;
@@ -22,6 +22,9 @@ use crate::exit::Failure;
 use crate::tls;
 
 pub(crate) use sse::ServerEvent;
+
+/// How long an answer may take that is no stream; a server gives up before.
+const ANSWER: Duration = Duration::from_secs(120);
 
 /// How many items a page of a list has at most, by the API.
 const PAGE: usize = 200;
@@ -86,18 +89,21 @@ impl Client {
         if !status.is_client_error() && !status.is_server_error() {
             return Ok(answer);
         }
-        // A proxy on the way may answer in its own words.
         let body = answer.bytes().await.unwrap_or_default();
-        let problem = serde_json::from_slice::<Value>(&body).ok().filter(Value::is_object);
-        Err(Failure::Refused(problem.unwrap_or_else(|| {
-            let detail = format!("{} answers {status}", self.base);
-            json!({ "status": status.as_u16(), "title": detail, "detail": detail })
-        })))
+        let mut problem = match serde_json::from_slice(&body) {
+            Ok(Value::Object(problem)) => problem,
+            Ok(_) | Err(_) => Map::new(),
+        };
+        // A proxy on the way may answer in its own words.
+        let detail = format!("{} answers {status}", self.base);
+        problem.entry("status").or_insert_with(|| status.as_u16().into());
+        problem.entry("detail").or_insert_with(|| detail.into());
+        Err(Failure::Refused(problem.into()))
     }
 
     /// Sends a request and takes the JSON of the answer; null where there is none.
     pub(crate) async fn ask(&self, request: RequestBuilder) -> Result<Value, Failure> {
-        let answer = self.send(request).await?;
+        let answer = self.send(request.timeout(ANSWER)).await?;
         let bytes = answer.bytes().await.map_err(|error| self.unreachable(&error))?;
         if bytes.is_empty() {
             return Ok(Value::Null);
@@ -130,7 +136,7 @@ impl Client {
                 Some(cursor) => request.query(&[("cursor", cursor)]),
                 None => request.query(&[("offset", offset)]),
             };
-            let answer = self.send(request).await?;
+            let answer = self.send(request.timeout(ANSWER)).await?;
             cursor = answer.headers().get(LINK).and_then(|it| next(it.to_str().ok()?));
             let mut body: Value = answer.json().await.map_err(|error| self.unreachable(&error))?;
             let Value::Array(page) = body["data"].take() else { break };

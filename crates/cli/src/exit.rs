@@ -56,7 +56,7 @@ impl Exit {
             401 | 403 => Self::Denied,
             404 => Self::NotFound,
             409 | 412 | 422 => Self::Conflict,
-            408 | 503 => Self::Unreachable,
+            408 | 502..=504 => Self::Unreachable,
             _ => Self::Failure,
         }
     }
@@ -192,9 +192,9 @@ impl Failure {
             Self::Other(error) => vec![format!("{error:#}")],
             // The detail strings many faults together.
             Self::Refused(problem) if faults.len() > 1 => {
-                let title = problem["title"].as_str().unwrap_or_default().to_owned();
+                let count = format!("{} faults", faults.len());
                 let faults = faults.iter().filter_map(|fault| fault["detail"].as_str());
-                [title].into_iter().chain(faults.map(str::to_owned)).collect()
+                [count].into_iter().chain(faults.map(str::to_owned)).collect()
             }
             other => vec![other.to_string()],
         }

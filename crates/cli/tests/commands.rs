@@ -12,5 +12,7 @@ mod exits;
 mod help;
 #[path = "commands/output.rs"]
 mod output;
+#[path = "commands/stranger.rs"]
+mod stranger;
 #[path = "commands/tour.rs"]
 mod tour;
