@@ -78,7 +78,7 @@ impl Client {
         request.bearer_auth(self.token.expose_secret())
     }
 
-    /// Sends a request. An answer from 400 on is a failure.
+    /// Sends a request. Whatever is no success is a failure.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
         let request = request.build().context("the request cannot be made")?;
         let answer = match &self.local {
@@ -86,7 +86,7 @@ impl Client {
             None => self.http.execute(request).await.map_err(|error| self.unreachable(&error))?,
         };
         let status = answer.status();
-        if !status.is_client_error() && !status.is_server_error() {
+        if status.is_success() {
             return Ok(answer);
         }
         let body = answer.bytes().await.unwrap_or_default();

@@ -124,5 +124,5 @@ fn an_answer_of_somebody_else_is_told_from_one_of_the_api() {
     };
     check("502 Bad Gateway", "<h1>no</h1>", 9, "answers 502 Bad Gateway");
     check("200 OK", "<h1>hello</h1>", 1, "does not speak the jobwright API");
-    check("302 Found", "", 1, "does not speak the jobwright API");
+    check("302 Found", "", 1, "answers 302 Found");
 }
