@@ -5,6 +5,7 @@
 //! `docs/configuration.md`.
 
 mod executor;
+mod levels;
 mod place;
 mod quantity;
 
@@ -20,6 +21,7 @@ use serde::{Deserialize, Deserializer};
 use toml::de::DeTable;
 
 pub(crate) use executor::{Executor, Keep, Local, Mock, Outcome};
+pub(crate) use levels::levels;
 pub(crate) use place::ConfigError;
 use place::Document;
 pub(crate) use quantity::{Bytes, Period};
@@ -170,9 +172,7 @@ impl Config {
         for (key, filter) in
             [("level", &self.telemetry.level), ("otlp-level", &self.telemetry.otlp_level)]
         {
-            if let Err(error) = filter.parse::<tracing_subscriber::filter::Targets>() {
-                let message =
-                    format!("`{filter}` is no level and no list of `module=level`: {error}");
+            if let Err(message) = levels(filter) {
                 return Err(document.wrong(place::of(table, &["telemetry", key]), &message));
             }
         }

@@ -20,7 +20,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 
 use crate::compose::{self, Composed, FirstToken};
-use crate::config::Config;
+use crate::config::{Config, LogFormat};
 use crate::telemetry;
 
 /// Starts a server: an engine with its store and its HTTP API
@@ -59,19 +59,20 @@ pub(crate) async fn serve(args: Serve) -> anyhow::Result<ExitCode> {
     let telemetry = telemetry::start(&config.telemetry)?;
     let served = run(&args, &config).await;
     telemetry.flush().await;
-    if let Ok(Ended::Left) = served {
-        // Returning would drop the engine, which kills what was to be left.
-        std::process::exit(0);
+    match served? {
+        Ended::Closed => Ok(ExitCode::SUCCESS),
+        // Returning would drop the engine.
+        Ended::Left(_) => std::process::exit(0),
     }
-    served.map(|_| ExitCode::SUCCESS)
 }
 
 /// How serving ended.
 enum Ended {
     /// Nothing is left.
     Closed,
-    /// Processes go on, for the next start to take up.
-    Left,
+    /// Processes go on, for the next start to take up. They die with the engine, should it be
+    /// dropped.
+    Left(#[expect(dead_code, reason = "what counts is that it is held")] Composed),
 }
 
 /// The file's configuration, with what flags and variables say.
@@ -86,8 +87,12 @@ fn configured(args: &Serve) -> anyhow::Result<Config> {
 async fn run(args: &Serve, config: &Config) -> anyhow::Result<Ended> {
     let data = args.data.clone().unwrap_or_else(compose::default_data);
     let listener = listen::bind(config.server.listen).await?;
-    let signals = ending::Signals::new()?;
-    let composed = compose::open(config, &data).await?;
+    let mut signals = ending::Signals::new()?;
+    let composed = tokio::select! {
+        opened = compose::open(config, &data) => opened?,
+        // Recovery may take its time, and whatever is cut short is done by the next start.
+        (_, code) = signals.next() => std::process::exit(code),
+    };
     if let Err(error) = first_token(&composed, args.token_file.as_deref()).await {
         let _ = composed.close(std::time::Duration::ZERO).await;
         return Err(error);
@@ -124,6 +129,10 @@ fn announce(
     };
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush()).context("standard output is closed")?;
+    if config.telemetry.format == LogFormat::Json {
+        // Who reads the log reads JSON.
+        return Ok(());
+    }
     let executors: Vec<_> = config.executors.keys().map(String::as_str).collect();
     let token = match &args.token_file {
         Some(file) => format!(" --token-file {}", file.display()),

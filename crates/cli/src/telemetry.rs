@@ -2,7 +2,8 @@
 //! named. This is the only part of jobwright that installs a subscriber or an exporter.
 //!
 //! Nothing here waits for a collector: spans are gathered in a bounded queue and sent by a thread
-//! of their own; what finds no room is dropped, and the count of it is logged.
+//! of their own; what finds no room is dropped. What does not reach the collector
+//! is logged.
 
 mod export;
 
@@ -13,13 +14,12 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Subscriber;
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::{self, LogFormat};
+use crate::config::{self, LogFormat, levels};
 
 /// What is told lasts as long as the program; at its end it is flushed.
 #[must_use = "spans are sent at the end only if they are flushed"]
@@ -33,10 +33,8 @@ pub(crate) struct Telemetry {
 /// A level or the collector's address is wrong, or somebody tells already.
 pub(crate) fn start(config: &config::Telemetry) -> anyhow::Result<Telemetry> {
     let level = match environment("JOBWRIGHT_LOG") {
-        Some(level) => level.parse::<Targets>().with_context(|| {
-            format!("`JOBWRIGHT_LOG` is `{level}`, which is no level and no list of `module=level`")
-        })?,
-        None => config.level.parse()?,
+        Some(level) => levels(&level).map_err(|why| anyhow::anyhow!("`JOBWRIGHT_LOG`: {why}"))?,
+        None => levels(&config.level).map_err(anyhow::Error::msg)?,
     };
     let provider = export::provider(config.otlp.as_deref())?;
     let spans = match &provider {
@@ -46,7 +44,7 @@ pub(crate) fn start(config: &config::Telemetry) -> anyhow::Result<Telemetry> {
                 .with_tracer(provider.tracer("jobwright"))
                 .with_location(false)
                 .with_threads(false);
-            Some(layer.with_filter(config.otlp_level.parse::<Targets>()?))
+            Some(layer.with_filter(levels(&config.otlp_level).map_err(anyhow::Error::msg)?))
         }
     };
     let subscriber = tracing_subscriber::registry().with(lines(config.format).with_filter(level));

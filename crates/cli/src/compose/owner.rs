@@ -13,6 +13,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use jobwright_core::{Role, StoreError};
@@ -26,6 +27,9 @@ const NAME: &str = "the owner's token";
 
 /// More bytes than a token's file may have.
 const LONGEST: u64 = 4_096;
+
+/// The bits of a mode that let anybody but the owner do something.
+const OTHERS: u32 = 0o077;
 
 /// Where the first token of an instance goes.
 pub(crate) enum FirstToken<'a> {
@@ -98,6 +102,12 @@ pub(crate) enum OwnerError {
 /// ends. An instance that has some gets none, whatever the file holds.
 pub(super) async fn first(engine: &Engine, to: FirstToken<'_>) -> Result<(), OwnerError> {
     if !engine.tokens().await?.is_empty() {
+        if let FirstToken::File(path) = to
+            && !path.exists()
+        {
+            let path = path.display();
+            tracing::warn!(%path, "no token is written, for the instance has tokens already");
+        }
         return Ok(());
     }
     let secret = match to {
@@ -147,8 +157,16 @@ async fn make_known(engine: &Engine, secret: &Secret) -> Result<(), OwnerError> 
 /// Reads the token of a file; none where there is no file.
 fn read(path: &Path) -> Result<Option<Secret>, OwnerError> {
     let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text));
+    let read = File::open(path).and_then(|file| {
+        let mode = file.metadata()?.permissions().mode();
+        file.take(LONGEST).read_to_string(&mut text)?;
+        Ok(mode)
+    });
     match read {
+        Ok(mode) if mode & OTHERS != 0 => {
+            let path = path.display();
+            tracing::warn!(%path, "others may read the token file: take it from them (chmod 600)");
+        }
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(OwnerError::Read { path: path.to_owned(), source }),

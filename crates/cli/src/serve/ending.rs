@@ -9,6 +9,7 @@ use jobwright_http::axum;
 use jobwright_scheduler::Engine;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Ended;
@@ -35,7 +36,7 @@ impl Signals {
     }
 
     /// Waits for the next one; returns its name, and the exit code of a process that it ends.
-    async fn next(&mut self) -> (&'static str, i32) {
+    pub(super) async fn next(&mut self) -> (&'static str, i32) {
         tokio::select! {
             _ = self.interrupt.recv() => ("SIGINT", 130),
             _ = self.terminate.recv() => ("SIGTERM", 143),
@@ -52,8 +53,10 @@ pub(super) async fn serve(
 ) -> anyhow::Result<Ended> {
     let stop = CancellationToken::new();
     let server = axum::serve(listener, composed.router.clone());
-    let mut server =
-        std::pin::pin!(server.with_graceful_shutdown(stop.clone().cancelled_owned()).into_future());
+    let server = server.with_graceful_shutdown(stop.clone().cancelled_owned());
+    // It goes on accepting while the rest ends: who asks must be told that the server is not ready.
+    let mut serving = JoinSet::new();
+    serving.spawn(server.into_future());
     let (engine, drain) = (composed.engine.clone(), composed.drain.clone());
     let broken = tokio::select! {
         (name, _) = signals.next() => {
@@ -61,9 +64,9 @@ pub(super) async fn serve(
             false
         }
         () = ended(&engine) => true,
-        served = &mut server => {
-            served.context("the listener broke")?;
-            false
+        served = serving.join_next() => {
+            served.transpose().context("serving panicked, which is a bug")?;
+            true
         }
     };
     let orderly = async {
@@ -72,17 +75,18 @@ pub(super) async fn serve(
         drain.cancel();
         let left = jobs_end(&engine, config).await;
         stop.cancel();
-        if tokio::time::timeout(config.server.drain.0, &mut server).await.is_err() {
+        if tokio::time::timeout(config.server.drain.0, serving.join_next()).await.is_err() {
             tracing::warn!("some requests were not answered in time");
         }
+        drop(serving);
         if left {
-            return Ok(Ended::Left);
+            return Ok(Ended::Left(composed));
         }
         composed.close(Duration::ZERO).await.map(|()| Ended::Closed)
     };
     tokio::select! {
         done = orderly => if broken {
-            done.and(Err(anyhow::anyhow!("the engine broke: the log has the reason")))
+            done.and(Err(anyhow::anyhow!("the server broke: the log has the reason")))
         } else {
             done
         },
