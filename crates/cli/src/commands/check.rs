@@ -15,6 +15,9 @@ use crate::render::{Output, note, refused};
 /// The document of a package in a folder.
 const DOCUMENT: &str = "package.yaml";
 
+/// A larger document is not read again to show a place in it.
+const MOST_SHOWN: u64 = 16 << 20;
+
 /// Checks a package, without a server and without importing it.
 ///
 /// What is wrong is shown at its place.
@@ -63,7 +66,8 @@ pub(super) fn read_here(path: &Path) -> Result<Bundle, Failure> {
     jobwright_package::read_path(path).map_err(|error| {
         // A ZIP has no text to show.
         let document = if path.is_dir() { path.join(DOCUMENT) } else { path.to_owned() };
-        let text = std::fs::read_to_string(&document).ok();
+        let size = std::fs::metadata(&document).map_or(u64::MAX, |it| it.len());
+        let text = (size <= MOST_SHOWN).then(|| std::fs::read_to_string(&document).ok()).flatten();
         note(&refused(&document.display().to_string(), text.as_deref(), &error));
         Failure::Package(error.to_string())
     })

@@ -14,6 +14,10 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     if path.is_dir() {
         return pack(path).with_context(told);
     }
+    let size = std::fs::metadata(path).with_context(told)?.len();
+    if size > Limits::default().total_bytes {
+        bail!("`{}` is larger than a package may be", path.display());
+    }
     std::fs::read(path).with_context(told)
 }
 
