@@ -17,7 +17,7 @@ use crate::serve::Serve;
 /// Without `--server` a command opens the data directory itself and needs no server; with it, or
 /// with JOBWRIGHT_SERVER, it talks to one. Everything else is the same.
 #[derive(Debug, Parser)]
-#[command(name = "jobwright", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "jobwright", version, max_term_width = 100)]
 #[command(
     after_help = "`jobwright help COMMAND` says more; `jobwright help exit-codes` lists how \
                         it ends."

@@ -172,10 +172,11 @@ async fn here(composed: &Composed, request: reqwest::Request) -> Result<Response
 
 /// Opens the data directory and takes the token of whoever owns it.
 async fn open_here(options: &Options) -> Result<(Composed, SecretString), Failure> {
+    let token = shown_token()?;
     let config = Config::load(options.config.as_deref()).map_err(anyhow::Error::from)?;
     let data = options.data.clone().unwrap_or_else(compose::default_data);
     let composed = compose::open(&config, &data).await.map_err(|error| held(error, &data))?;
-    if let Some(token) = shown_token() {
+    if let Some(token) = token {
         return Ok((composed, token));
     }
     let file = options.token_file.clone().unwrap_or_else(|| data.join("token"));
@@ -219,7 +220,7 @@ fn address(server: &str) -> Result<String, Failure> {
 fn remote_token(options: &Options) -> Result<SecretString, Failure> {
     let Some(file) = &options.token_file else {
         let none = || Failure::NoToken("no access token to show to the server".to_owned());
-        return shown_token().ok_or_else(none);
+        return shown_token()?.ok_or_else(none);
     };
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("failed to read the token file `{}`", file.display()))?;
@@ -229,10 +230,14 @@ fn remote_token(options: &Options) -> Result<SecretString, Failure> {
 }
 
 /// The token in the environment.
-fn shown_token() -> Option<SecretString> {
+fn shown_token() -> Result<Option<SecretString>, Failure> {
     #[expect(clippy::disallowed_methods, reason = "a secret is never an argument")]
-    let token = std::env::var("JOBWRIGHT_TOKEN").ok()?;
-    Some(token.trim().to_owned()).filter(|it| !it.is_empty()).map(SecretString::from)
+    let Ok(token) = std::env::var("JOBWRIGHT_TOKEN") else { return Ok(None) };
+    let token = token.trim();
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Failure::NoToken("JOBWRIGHT_TOKEN holds no access token".to_owned()));
+    }
+    Ok(Some(token.to_owned()).filter(|it| !it.is_empty()).map(SecretString::from))
 }
 
 /// The cursor of the next page in a `Link` header.

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use thiserror::Error;
 
+use crate::render::Refused;
+
 /// What the program says to its caller by its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -117,9 +119,9 @@ pub(crate) enum Failure {
         /// What goes on all the same.
         words: String,
     },
-    /// A package is refused; it has been shown where.
+    /// A package is refused.
     #[error("{0}")]
-    Package(String),
+    Package(Box<Refused>),
     /// Nobody reads standard output any more.
     #[error("standard output is closed")]
     Closed,
@@ -214,11 +216,15 @@ impl Failure {
             Self::Package(_) => "package",
             Self::Closed | Self::Other(_) => "failed",
         };
-        json!({
+        let mut problem = json!({
             "type": format!("urn:jobwright:problem:{slug}"),
             "title": "The command failed",
             "detail": self.words().join("; "),
-        })
+        });
+        if let Self::Package(refused) = self {
+            problem["errors"] = refused.faults().into();
+        }
+        problem
     }
 }
 
@@ -244,6 +250,15 @@ mod tests {
             (503, 9),
         ] {
             check(status, expect);
+        }
+    }
+
+    #[test]
+    fn the_manual_has_the_same_meanings() {
+        let manual = include_str!("../../../docs/cli.md");
+        for (exit, meaning) in &MEANINGS[..10] {
+            let row = format!("| {} | {meaning} |", *exit as u8);
+            assert!(manual.contains(&row), "{row}");
         }
     }
 

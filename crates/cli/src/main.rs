@@ -24,12 +24,17 @@ mod tls;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use args::{Cli, Command, Format};
 use exit::{Exit, Failure};
 
 fn main() -> ExitCode {
+    if std::env::args_os().len() < 2 {
+        // Clap shows its help by itself only where no variable says anything.
+        render::note(&Cli::command().render_help().ansi().to_string());
+        return Exit::Usage.into();
+    }
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
@@ -63,8 +68,8 @@ fn failed(failure: &Failure, format: Format) -> ExitCode {
     match (failure, format) {
         (Failure::Closed, _) => {}
         (_, Format::Json) => render::note(&failure.problem().to_string()),
-        // It has been shown where.
-        (Failure::Package(_), _) => {}
+        (Failure::Package(refused), _) => render::note(&refused.shown()),
+        (Failure::Signal { .. }, _) => render::note(&failure.to_string()),
         (_, Format::Table | Format::Id) => {
             let words = failure.words();
             for (at, line) in words.iter().enumerate() {

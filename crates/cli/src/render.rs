@@ -23,7 +23,7 @@ pub(crate) use columns::{
     RELEASES, RUNS, TOKENS, VALUE_RULES,
 };
 pub(crate) use diff::{Change, differences};
-pub(crate) use package::refused;
+pub(crate) use package::Refused;
 pub(crate) use text::{line, plain};
 pub(crate) use time::Zone;
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Done;
 use crate::args::Options;
 use crate::exit::{Exit, Failure};
-use crate::render::{Output, note, refused};
+use crate::render::{Output, Refused};
 
 /// The document of a package in a folder.
 const DOCUMENT: &str = "package.yaml";
@@ -30,11 +30,7 @@ pub(crate) struct Check {
 pub(crate) fn perform(options: &Options, command: &Check) -> Done {
     let output = Output::new(options.format(), true);
     existing(&command.package)?;
-    let bundle = match output.is_json() {
-        true => jobwright_package::read_path(&command.package)
-            .map_err(|error| Failure::Package(error.to_string()))?,
-        false => read_here(&command.package)?,
-    };
+    let bundle = read_here(&command.package)?;
     let package = &bundle.package;
     if output.is_json() {
         output.document(&described(package))?;
@@ -61,15 +57,15 @@ pub(super) fn existing(path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Reads a package, and shows what is wrong with it.
+/// Reads a package; what is wrong with it can be shown at its place.
 pub(super) fn read_here(path: &Path) -> Result<Bundle, Failure> {
     jobwright_package::read_path(path).map_err(|error| {
         // A ZIP has no text to show.
         let document = if path.is_dir() { path.join(DOCUMENT) } else { path.to_owned() };
         let size = std::fs::metadata(&document).map_or(u64::MAX, |it| it.len());
         let text = (size <= MOST_SHOWN).then(|| std::fs::read_to_string(&document).ok()).flatten();
-        note(&refused(&document.display().to_string(), text.as_deref(), &error));
-        Failure::Package(error.to_string())
+        let refused = Refused::new(&document.display().to_string(), text, &error);
+        Failure::Package(Box::new(refused))
     })
 }
 

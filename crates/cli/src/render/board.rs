@@ -186,7 +186,7 @@ fn bars(jobs: usize) -> Show {
     let screen = MultiProgress::new();
     let sum = screen.add(ProgressBar::new(jobs as u64));
     sum.set_style(style("{bar:30} {pos}/{len} jobs {msg} {elapsed}"));
-    sum.tick();
+    sum.enable_steady_tick(TICK);
     Show::Bars { screen, sum, failed: 0 }
 }
 

@@ -3,45 +3,94 @@
 //! Errors of a reader know their line and column, those of the model the names of what is wrong;
 //! a name is looked for in the text, and marked where it stands.
 
+use std::fmt;
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use jobwright_core::PackageFault;
 use jobwright_package::{JsonError, NativeError, ReadError, YamlError};
+use serde_json::{Value, json};
 
 use super::text::plain;
 
 /// How wide a message may be where nothing says how wide the terminal is.
 const WIDTH: usize = 100;
 
-/// What is wrong with a package, for people. `text` is its document, if there is one to show.
-pub(crate) fn refused(path: &str, text: Option<&str>, error: &ReadError) -> String {
-    let faults: Vec<(String, Option<Range<usize>>)> = match error {
-        ReadError::Package(faults) => {
-            let shown = |fault: &PackageFault| {
-                (fault.to_string(), text.and_then(|text| named(text, &fault.to_string())))
-            };
-            faults.faults.iter().map(shown).collect()
-        }
-        error => vec![(bare(error), text.and_then(|text| place(text, error)))],
-    };
-    let path = plain(path);
-    let faults = faults.into_iter().map(|(message, span)| (plain(&message), span));
-    let faults: Vec<_> = faults.collect();
-    let groups: Vec<_> = faults
-        .iter()
-        .map(|(message, span)| {
-            let title = Level::ERROR.primary_title(message.as_str());
-            match text.zip(span.clone()) {
+/// A package that is refused, with everything that is wrong with it.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    path: String,
+    text: Option<String>,
+    faults: Vec<Fault>,
+}
+
+#[derive(Debug)]
+struct Fault {
+    message: String,
+    /// Where in the text it is, in bytes.
+    span: Option<Range<usize>>,
+}
+
+impl Refused {
+    /// `text` is the document of the package, if there is one to show.
+    pub(crate) fn new(path: &str, text: Option<String>, error: &ReadError) -> Self {
+        let shown = text.as_deref();
+        let faults = match error {
+            ReadError::Package(faults) => {
+                let fault = |fault: &PackageFault| {
+                    let message = fault.to_string();
+                    let span = shown.and_then(|text| named(text, &message));
+                    Fault { message: plain(&message), span }
+                };
+                faults.faults.iter().map(fault).collect()
+            }
+            error => {
+                let span = shown.and_then(|text| place(text, error));
+                vec![Fault { message: plain(&bare(error)), span }]
+            }
+        };
+        Self { path: plain(path), text, faults }
+    }
+
+    /// For people: each fault with the line that it is in, and carets under the place.
+    pub(crate) fn shown(&self) -> String {
+        let group = |fault: &'_ Fault| {
+            let title = Level::ERROR.primary_title(fault.message.clone());
+            match self.text.as_deref().zip(fault.span.clone()) {
                 Some((text, span)) => {
                     let annotation = AnnotationKind::Primary.span(span);
-                    title.element(Snippet::source(text).path(&path).annotation(annotation))
+                    title.element(Snippet::source(text).path(&self.path).annotation(annotation))
                 }
-                None => title.element(Level::NOTE.message(format!("in `{path}`"))),
+                None => title.element(Level::NOTE.message(format!("in `{}`", self.path))),
             }
-        })
-        .collect();
-    Renderer::styled().term_width(WIDTH).render(&groups)
+        };
+        let groups: Vec<_> = self.faults.iter().map(group).collect();
+        Renderer::styled().term_width(WIDTH).render(&groups)
+    }
+
+    /// For programs: each fault with its line and its column in characters, both from 1.
+    pub(crate) fn faults(&self) -> Vec<Value> {
+        let fault = |fault: &Fault| {
+            let mut shown = json!({ "detail": fault.message });
+            if let Some((text, span)) = self.text.as_deref().zip(fault.span.as_ref()) {
+                let before = &text[..span.start];
+                let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+                shown["line"] = (before.matches('\n').count() + 1).into();
+                shown["column"] = (before[line_start..].chars().count() + 1).into();
+            }
+            shown
+        };
+        self.faults.iter().map(fault).collect()
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.faults.as_slice() {
+            [only] => write!(f, "`{}`: {}", self.path, only.message),
+            faults => write!(f, "`{}` has {} faults", self.path, faults.len()),
+        }
+    }
 }
 
 /// The message without the place, which is shown.

@@ -45,6 +45,11 @@ fn each_end_has_its_code() {
     let bare = bare.env_remove("JOBWRIGHT_TOKEN_FILE").output().unwrap();
     assert_eq!(bare.status.code(), Some(4));
     assert!(text(&bare.stderr).contains("JOBWRIGHT_TOKEN"));
+    let mut wrong = shell.command(&["deployments", "list"]);
+    let wrong = wrong.env_remove("JOBWRIGHT_TOKEN_FILE").env("JOBWRIGHT_TOKEN", "jw_tüp fel");
+    let wrong = wrong.output().unwrap();
+    assert_eq!(wrong.status.code(), Some(4));
+    assert!(!text(&wrong.stderr).contains("fel"));
 }
 
 #[test]

@@ -62,6 +62,9 @@ fn wrong_usage_suggests_the_right_one() {
         shell.run(line);
     }
     insta::assert_snapshot!(shell.transcript());
+    let nothing = shell.output(&[]);
+    assert_eq!(nothing.status.code(), Some(2));
+    assert!(text(&nothing.stderr).contains("Usage: jobwright [OPTIONS] <COMMAND>"));
 }
 
 #[test]
