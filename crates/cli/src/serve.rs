@@ -33,8 +33,16 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ADDR", env = "JOBWRIGHT_LISTEN")]
     pub(crate) listen: Option<SocketAddr>,
     /// Listen to other machines too, although there is no TLS: a proxy must do that
-    #[arg(long, env = "JOBWRIGHT_ALLOW_REMOTE")]
-    pub(crate) allow_remote: bool,
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "JOBWRIGHT_ALLOW_REMOTE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = clap::builder::BoolishValueParser::new()
+    )]
+    pub(crate) allow_remote: Option<bool>,
     /// The folder for everything [default: $XDG_DATA_HOME/jobwright or ~/.local/share/jobwright]
     #[arg(long, value_name = "DIR", env = "JOBWRIGHT_DATA")]
     pub(crate) data: Option<PathBuf>,
@@ -79,7 +87,7 @@ enum Ended {
 fn configured(args: &Serve) -> anyhow::Result<Config> {
     let mut config = Config::load(args.config.as_deref())?;
     config.server.listen = args.listen.unwrap_or(config.server.listen);
-    config.server.allow_remote |= args.allow_remote;
+    config.server.allow_remote = args.allow_remote.unwrap_or(config.server.allow_remote);
     listen::check(&config.server)?;
     Ok(config)
 }

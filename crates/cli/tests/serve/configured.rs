@@ -1,5 +1,7 @@
 //! What a configuration says, where it is wrong, and what a run says where it lacks something.
 
+use std::process::Stdio;
+
 use serde_json::json;
 
 use crate::server::Place;
@@ -44,6 +46,37 @@ async fn other_machines_are_let_in_only_by_plain_words() {
     }
     let mut command = place.command("0.0.0.0:0");
     command.arg("--allow-remote");
+    place.start_as(command).await.stop().await;
+}
+
+#[tokio::test]
+async fn a_flag_is_stronger_than_a_variable_which_is_stronger_than_the_file() {
+    let check = async |flag: Option<&str>, variable: Option<&str>, file: &str, expect: &str| {
+        let place = Place::new(&format!("[server]\nlisten = \"{file}\"\n"));
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_jobwright"));
+        command.arg("serve").args(flag.map(|it| format!("--listen={it}")));
+        command.env("JOBWRIGHT_DATA", place.path("data"));
+        command.env("JOBWRIGHT_CONFIG", place.path("jobwright.toml"));
+        command.env("JOBWRIGHT_TOKEN_FILE", place.path("token"));
+        command.envs(variable.map(|it| ("JOBWRIGHT_LISTEN", it)));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        let server = place.start_as(command).await;
+        assert!(server.base.starts_with(&format!("http://{expect}:")), "{}", server.base);
+        server.stop().await;
+    };
+    let (one, two, three) = ("127.0.0.1:0", "127.0.0.2:0", "127.0.0.3:0");
+    check(None, None, two, "127.0.0.2").await;
+    check(None, Some(three), two, "127.0.0.3").await;
+    check(Some(one), Some(three), two, "127.0.0.1").await;
+
+    // What the file allows a variable can forbid, and a flag can allow it again.
+    let place = Place::new("[server]\nallow-remote = true\n");
+    let mut command = place.command("0.0.0.0:0");
+    command.env("JOBWRIGHT_ALLOW_REMOTE", "off");
+    let (_, said) = place.refused(command).await;
+    assert!(said.contains("can be reached from other machines"), "{said}");
+    let mut command = place.command("0.0.0.0:0");
+    command.env("JOBWRIGHT_ALLOW_REMOTE", "off").arg("--allow-remote");
     place.start_as(command).await.stop().await;
 }
 
