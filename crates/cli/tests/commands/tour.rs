@@ -1,0 +1,185 @@
+//! Every command once as it should go and once as it should not, without a server and with one.
+
+use super::shell::Shell;
+
+/// What a new user does, in the order of the manual.
+fn deployments(shell: &mut Shell) {
+    for line in [
+        "deployments list",
+        "deployments create report",
+        "deployments create report",
+        "deployments show report",
+        "deployments show reprot",
+        "deployments rename report greetings",
+        "deployments pause greetings",
+        "deployments resume 1",
+        "deployments policy greetings queue",
+        "deployments parameters set greetings who=you",
+        "deployments parameters set greetings who=you times=2 --unset who",
+        "deployments parameters set greetings",
+        "deployments parameters list greetings",
+        "deployments list --filter greet",
+        "deployments create empty -o id",
+        "deployments delete empty",
+        "deployments delete empty --yes",
+        "deployments delete 99 --yes",
+    ] {
+        shell.run(line);
+    }
+}
+
+fn releases(shell: &mut Shell) {
+    shell.run("deployments create report");
+    for line in [
+        "releases list report",
+        "releases dry-run report greet.yaml",
+        "releases import report greet.yaml",
+        "releases import report missing.yaml",
+        "releases import report nothing.yaml",
+        "releases import report folder",
+        "releases list report",
+        "releases list --sort id --limit 1 -o id",
+        "releases show 99",
+        "rules list report",
+        "rules set report rules.json",
+        "rules list report --kind object",
+        "rules set report greet.yaml",
+        "env set env.region=north env.count=3",
+        "env set region=north",
+        "env list",
+        "env export",
+        "env delete env.reigon --yes",
+        "env delete env.region --yes",
+        "env import environment.json",
+    ] {
+        shell.run(line);
+    }
+}
+
+fn runs(shell: &mut Shell) {
+    shell.run("deployments create report");
+    shell.run("releases import report greet.yaml -o id");
+    for line in [
+        "explain report --set who=you",
+        "explain report --set whom=you --set times=9",
+        "run report --only greeting --set who=you --wait",
+        "run report --only greting",
+        "run report --set whom=you",
+        "run 99",
+        "runs list",
+        "runs show 1",
+        "runs show 99",
+        "groups list --status Complete",
+        "groups list --status Done",
+        "groups show 1",
+        "groups wait 1",
+        "groups wait 99",
+        "jobs list 1",
+        "jobs show 1",
+        "jobs why 1",
+        "jobs why 99",
+        "logs 2",
+        "logs --group 1 --tail 1",
+        "logs 2 --follow",
+        "logs 99",
+        "events --group 1",
+        "events --group 99",
+        "cancel 1",
+        "cancel 1 --yes",
+        "cancel",
+    ] {
+        shell.run(line);
+    }
+}
+
+fn tokens(shell: &mut Shell) {
+    for line in [
+        "tokens list",
+        "tokens create ci --role operator --days 7",
+        "tokens create ci --role boss",
+        "tokens create ci --days 0",
+        "tokens show 2",
+        "tokens revoke 2 --yes",
+        "tokens show 2",
+        "tokens revoke 1 --yes",
+    ] {
+        shell.run(line);
+    }
+}
+
+#[test]
+fn everything_works_without_a_server() {
+    for (name, tour) in [
+        ("local_deployments", deployments as fn(&mut Shell)),
+        ("local_releases", releases),
+        ("local_runs", runs),
+        ("local_tokens", tokens),
+    ] {
+        let mut shell = Shell::local();
+        tour(&mut shell);
+        insta::assert_snapshot!(name, shell.transcript());
+    }
+}
+
+#[test]
+fn everything_works_with_a_server() {
+    for (name, tour) in [
+        ("remote_deployments", deployments as fn(&mut Shell)),
+        ("remote_releases", releases),
+        ("remote_runs", runs),
+        ("remote_tokens", tokens),
+    ] {
+        let mut shell = Shell::remote();
+        tour(&mut shell);
+        insta::assert_snapshot!(name, shell.transcript());
+    }
+}
+
+#[test]
+fn two_releases_are_compared_and_one_is_rolled_back() {
+    let mut shell = Shell::remote();
+    for line in [
+        "deployments create report -o id",
+        "releases import report greet.yaml -o id",
+        "releases import report broken.yaml -o id",
+        "releases diff 1 2",
+        "releases diff 1 99",
+        "releases rollback report",
+        "releases rollback report --yes",
+        "releases rollback report --yes",
+        "releases activate 2",
+        "releases delete 1",
+        "releases delete 1 --yes",
+        "releases export 2",
+        "run report --wait",
+        "logs",
+        "cancel --deployment report --yes",
+    ] {
+        shell.run(line);
+    }
+    let to = shell.path("package.json");
+    shell.run(&format!("releases export 2 --to {}", to.display()));
+    insta::assert_snapshot!(shell.transcript());
+    let package: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(to).unwrap()).unwrap();
+    assert_eq!(package["name"], "broken");
+}
+
+#[test]
+fn packages_are_checked_with_carets_at_the_place() {
+    let mut shell = Shell::local();
+    for line in [
+        "check greet.yaml",
+        "check folder",
+        "check typo.yaml",
+        "check missing.yaml",
+        "check circle.yaml",
+        "check cut.json",
+        "check nothing.yaml",
+        "check greet.yaml --json",
+        "check typo.yaml --json",
+    ] {
+        shell.run(line);
+    }
+    insta::assert_snapshot!(shell.transcript());
+}
