@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,6 @@ use crate::catalog::{Document, GroupSummary, Key, Kind};
 use crate::digest::Digest;
 use crate::event::Record;
 use crate::id::{Epoch, GroupId, Seq};
-use crate::time::Timestamp;
 
 /// Names one life of one engine. Drawn anew at each start.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -202,17 +202,30 @@ pub trait Store: Send + Sync + 'static {
     /// first may begin earlier. Nothing for a group that does not exist.
     async fn load(&self, group: GroupId, from: Seq) -> Result<Vec<Record>, StoreError>;
 
-    /// Takes up to `limit` unfinished groups that no live node drives, in the order of their ids,
-    /// each under a new epoch that is greater than all before. The epoch is durable.
-    async fn claim(
-        &self,
-        owner: NodeId,
-        now: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Lease>, StoreError>;
+    /// Tells whether other nodes may use what is stored at the same time. If so, an engine renews
+    /// its lease before it accepts or claims anything and then again and again, claims again and
+    /// again, and looks for what others ask of its groups.
+    fn is_shared(&self) -> bool {
+        false
+    }
 
-    /// Keeps the node's groups from being claimed by others until `until`.
-    async fn renew(&self, owner: NodeId, until: Timestamp) -> Result<(), StoreError>;
+    /// Takes up to `limit` unfinished groups that no live node drives, in the order of their ids,
+    /// each under a new epoch that is greater than all before. The epoch is durable. A node is live
+    /// while its lease lasts; a claim does not renew it. What others claim at the same time is
+    /// passed over, so that no two get the same group.
+    async fn claim(&self, owner: NodeId, limit: u32) -> Result<Vec<Lease>, StoreError>;
+
+    /// Keeps the node's groups from being claimed by others for so long, by the store's clock,
+    /// counted from a moment between the call and its return. The last call counts, also where it is
+    /// shorter. Does not bring back what others claimed after an earlier lease had ended. A store that is not shared does nothing.
+    async fn renew(&self, owner: NodeId, lease: Duration) -> Result<(), StoreError>;
+
+    /// Returns when another node may have changed something. A hint, never the truth: it may return
+    /// for nothing, and may miss a change. Cancel safe. Never returns where the store has no way to
+    /// tell, as by default.
+    async fn woken(&self) {
+        std::future::pending().await
+    }
 
     /// Gives the node's groups up at once: the next claim may take them.
     async fn release(&self, owner: NodeId) -> Result<(), StoreError>;
@@ -243,7 +256,8 @@ pub enum CommitError {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// Another engine drives the group: forget it, without an effect.
+    /// Another engine drives the group: forget it, without an effect. The epochs are equal where
+    /// only the owner differs.
     #[error("job group {group} is driven under epoch {}, not {}", .current.0, .given.0)]
     Fenced {
         /// The group.

@@ -15,6 +15,7 @@ mod catalog;
 mod commits;
 mod journal;
 mod leases;
+mod nodes;
 mod sample;
 
 use std::future::Future;
@@ -25,7 +26,7 @@ use jobwright_core::{CommitError, Refusal, Store, StoreError};
 use thiserror::Error;
 
 /// Runs all checks, each on a store that `make` has just made: empty, and not shared with any
-/// other. Needs a tokio runtime; on several threads it checks concurrency better.
+/// other. Those for several nodes hold for any store that is not [shared](Store::is_shared). Needs a tokio runtime; on several threads it checks concurrency better.
 ///
 /// # Panics
 /// Names every sentence of the contract that the store breaks, and how.
@@ -113,6 +114,12 @@ checks! {
     "renew keeps a node's groups from others, or the others fence it" => leases::renewed,
     "released groups are free at once" => leases::released,
     "a terminal summary takes the group off the unfinished" => leases::ended,
+    "a live node's groups are not claimed by others of a shared store" => nodes::live,
+    "when the lease ends, others claim the groups and the old owner is fenced" => nodes::ended,
+    "renewing a lease does not give back what others claimed" => nodes::not_given_back,
+    "released groups are free although the lease lives, and fenced for the old owner" => nodes::released,
+    "a row of another owner is fenced, also under the right epoch" => nodes::other_owner,
+    "claimers at the same time never get the same group" => nodes::apart,
     "a document has revision 1 when made, and another with each write" => catalog::revisions,
     "a change of a document that has another revision is refused" => catalog::changed,
     "a unique text belongs to one document of a kind and parent" => catalog::taken,

@@ -12,11 +12,12 @@ mod spread;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jobwright_core::{
     Commit, CommitError, Digest, Durability, GroupId, ID_LIMIT, Key, Kind, Lease, NodeId, Query,
-    Record, Seq, Store, StoreError, Stored, Timestamp,
+    Record, Seq, Store, StoreError, Stored,
 };
 
 use self::documents::Documents;
@@ -134,16 +135,11 @@ impl Store for MemoryStore {
         Ok(self.state()?.journals.load(group, from))
     }
 
-    async fn claim(
-        &self,
-        owner: NodeId,
-        _now: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Lease>, StoreError> {
+    async fn claim(&self, owner: NodeId, limit: u32) -> Result<Vec<Lease>, StoreError> {
         Ok(self.state()?.journals.claim(owner, limit))
     }
 
-    async fn renew(&self, _owner: NodeId, _until: Timestamp) -> Result<(), StoreError> {
+    async fn renew(&self, _owner: NodeId, _lease: Duration) -> Result<(), StoreError> {
         self.state().map(drop)
     }
 

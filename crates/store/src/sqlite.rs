@@ -15,11 +15,12 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jobwright_core::{
     Commit, CommitError, Digest, Durability, GroupId, Key, Kind, Lease, NodeId, Query, Record, Seq,
-    Store, StoreError, Stored, Timestamp,
+    Store, StoreError, Stored,
 };
 use tracing::Instrument;
 
@@ -143,16 +144,11 @@ impl Store for SqliteStore {
         self.readers.ask(move |it| queries::load(it, group, from)).await
     }
 
-    async fn claim(
-        &self,
-        owner: NodeId,
-        _now: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Lease>, StoreError> {
+    async fn claim(&self, owner: NodeId, limit: u32) -> Result<Vec<Lease>, StoreError> {
         self.writer.ask(|reply| Call::Claim { owner, limit, reply }).await
     }
 
-    async fn renew(&self, _owner: NodeId, _until: Timestamp) -> Result<(), StoreError> {
+    async fn renew(&self, _owner: NodeId, _lease: Duration) -> Result<(), StoreError> {
         self.health.check()
     }
 

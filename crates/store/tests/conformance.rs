@@ -1,11 +1,12 @@
 //! Both stores keep the contract, and a store that does not is told which sentence it breaks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jobwright_core::{
     Commit, CommitError, Digest, Durability, GroupId, Key, Kind, Lease, NodeId, Query, Record, Seq,
-    Store, StoreError, Stored, Timestamp,
+    Store, StoreError, Stored,
 };
 use jobwright_store::{MemoryStore, SqliteOptions, conformance};
 
@@ -45,16 +46,11 @@ impl Store for Torn {
     async fn load(&self, group: GroupId, from: Seq) -> Result<Vec<Record>, StoreError> {
         self.0.load(group, from).await
     }
-    async fn claim(
-        &self,
-        owner: NodeId,
-        now: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Lease>, StoreError> {
-        self.0.claim(owner, now, limit).await
+    async fn claim(&self, owner: NodeId, limit: u32) -> Result<Vec<Lease>, StoreError> {
+        self.0.claim(owner, limit).await
     }
-    async fn renew(&self, owner: NodeId, until: Timestamp) -> Result<(), StoreError> {
-        self.0.renew(owner, until).await
+    async fn renew(&self, owner: NodeId, lease: Duration) -> Result<(), StoreError> {
+        self.0.renew(owner, lease).await
     }
     async fn release(&self, owner: NodeId) -> Result<(), StoreError> {
         self.0.release(owner).await

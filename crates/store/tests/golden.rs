@@ -77,7 +77,7 @@ async fn holds_the_sample(store: &SqliteStore) {
     let content = store.content(Digest::of(b"a script")).await.unwrap();
     assert_eq!(content.as_deref(), Some(&b"a script"[..]));
     let other = jobwright_core::NodeId(uuid::Uuid::from_u128(9));
-    let leases = store.claim(other, sample::AT, 10).await.unwrap();
+    let leases = store.claim(other, 10).await.unwrap();
     let expect = Lease { group: GroupId::new(8).unwrap(), epoch: jobwright_core::Epoch(2) };
     assert_eq!(leases, [expect]);
     let next = store.allocate(jobwright_core::Kind::Group, 1).await.unwrap();

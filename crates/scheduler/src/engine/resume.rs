@@ -15,7 +15,7 @@ impl Engine {
     pub(super) async fn resume(&self) -> Result<(), StoreError> {
         let mut taken = Vec::new();
         loop {
-            let leases = self.0.store.claim(self.0.node, self.0.clock.now(), PAGE).await?;
+            let leases = self.0.store.claim(self.0.node, PAGE).await?;
             if leases.is_empty() {
                 break;
             }

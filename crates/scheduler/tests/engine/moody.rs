@@ -3,11 +3,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jobwright_core::{
     Commit, CommitError, Digest, Durability, Epoch, GroupId, Key, Kind, Lease, NodeId, Query,
-    Record, Refusal, Seq, Store, StoreError, Stored, Timestamp,
+    Record, Refusal, Seq, Store, StoreError, Stored,
 };
 use jobwright_store::MemoryStore;
 use tokio::sync::watch;
@@ -141,17 +142,12 @@ impl Store for Moody {
         Ok(records)
     }
 
-    async fn claim(
-        &self,
-        owner: NodeId,
-        now: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Lease>, StoreError> {
-        self.inner.claim(owner, now, limit).await
+    async fn claim(&self, owner: NodeId, limit: u32) -> Result<Vec<Lease>, StoreError> {
+        self.inner.claim(owner, limit).await
     }
 
-    async fn renew(&self, owner: NodeId, until: Timestamp) -> Result<(), StoreError> {
-        self.inner.renew(owner, until).await
+    async fn renew(&self, owner: NodeId, lease: Duration) -> Result<(), StoreError> {
+        self.inner.renew(owner, lease).await
     }
 
     async fn release(&self, owner: NodeId) -> Result<(), StoreError> {

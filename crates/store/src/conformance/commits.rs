@@ -53,7 +53,7 @@ pub(super) async fn nothing_of_a_refused_one(store: Arc<dyn Store>) -> Result<()
         same("the old document", &found.map(|it| it.document), &Some(deployment(1, "a")))?;
         same("the new one", &store.find(environment(1, "env.a").key()).await?, &None)?;
         same("the content", &store.content(Digest::of(&content)).await?, &None)?;
-        let leases = store.claim(super::sample::TWO, super::sample::NOW, 10).await?;
+        let leases = store.claim(super::sample::TWO, 10).await?;
         holds("there is nothing to claim", leases.is_empty())?;
     }
     store.commit(good().into()).await?;
