@@ -156,12 +156,17 @@ impl Permit<Admin> {
         &self,
         name: &str,
         value: serde_json::Value,
-    ) -> Result<EnvironmentParameter, EnvironmentError> {
-        self.engine.set_environment(name, value).await
+        expected: Option<Revision>,
+    ) -> Result<(EnvironmentParameter, Revision), EnvironmentError> {
+        self.engine.set_environment_at(name, value, expected).await
     }
 
-    pub(crate) async fn remove_environment(&self, name: &str) -> Result<(), EnvironmentError> {
-        self.engine.remove_environment(name).await
+    pub(crate) async fn remove_environment(
+        &self,
+        name: &str,
+        expected: Option<Revision>,
+    ) -> Result<(), EnvironmentError> {
+        self.engine.remove_environment_at(name, expected).await
     }
 
     pub(crate) async fn create_token(

@@ -43,7 +43,7 @@ reads! {
     fn waiting(id: GroupId) -> Result<BTreeMap<JobIndex, WaitReason>, Ended>;
     fn history(id: GroupId, from: Seq) -> Result<Vec<HistoryEntry>, ReadError>;
     fn environment_page(page: Page) -> Result<Vec<EnvironmentParameter>, StoreError>;
-    fn find_environment(id: EnvironmentId) -> Result<Option<EnvironmentParameter>, StoreError>;
+    fn find_environment(id: EnvironmentId) -> Result<Option<(EnvironmentParameter, Revision)>, StoreError>;
     fn tokens() -> Result<Vec<Token>, StoreError>;
     fn audit(before: Option<AuditId>, limit: u32) -> Result<Vec<Audit>, StoreError>;
 }
