@@ -8,7 +8,7 @@ use std::time::Duration;
 use jobwright_core::parameter::Values;
 use jobwright_core::{
     Bundle, Deployment, DeploymentId, Digest, EnvironmentParameter, GroupId, Key, Release,
-    ReleaseId, Revision, Role, Token, TokenId,
+    ReleaseId, Revision, Role, Seal, StoreError, Token, TokenId,
 };
 use jobwright_scheduler::{
     Actor, CancelError, DeploymentChange, DeploymentError, Engine, EnvironmentError, ImportError,
@@ -177,6 +177,10 @@ impl Permit<Admin> {
         lifetime: Option<Duration>,
     ) -> Result<Token, TokenError> {
         self.engine.create_token(name, role, hash, lifetime).await
+    }
+
+    pub(crate) async fn seal_audit(&self) -> Result<Option<Seal>, StoreError> {
+        self.engine.seal_audit().await
     }
 
     /// Revokes a token, and forgets that it was ever seen.

@@ -15,6 +15,7 @@ mod prepare;
 mod releases;
 mod resume;
 mod run;
+mod seal;
 mod shelf;
 mod tokens;
 mod wait;
@@ -42,6 +43,7 @@ pub use lists::{FoundRelease, Page};
 pub use prepare::{Explanation, GroupPreview, PackageError, PrepareError};
 pub use releases::{ImportError, ImportPreview, ReleaseError};
 pub use run::{PreparedRun, RunError, RunHandle, RunRequest};
+pub use seal::AuditCheck;
 pub use tokens::TokenError;
 pub use wait::{RunOutcome, WaitError};
 

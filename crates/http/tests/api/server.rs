@@ -1,9 +1,11 @@
 //! A server with an engine on a memory store, and a client of it.
 
+use std::sync::Arc;
+
 use jobwright_adapters::MockExecutor;
 use jobwright_adapters::mock::Act;
 use jobwright_http::Options;
-use jobwright_scheduler::Engine;
+use jobwright_scheduler::{Engine, EngineBuilder};
 use jobwright_store::MemoryStore;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response};
@@ -81,6 +83,16 @@ impl Server {
 
     pub(crate) async fn with(executor: MockExecutor, options: Options) -> Self {
         let engine = Engine::builder().store(MemoryStore::new()).executor("mock", executor);
+        Self::of(engine, options).await
+    }
+
+    /// A server on a store that others have too.
+    pub(crate) async fn over(store: Arc<MemoryStore>) -> Self {
+        let engine = Engine::builder().shared_store(store);
+        Self::of(engine.executor("mock", MockExecutor::new()), Options::default()).await
+    }
+
+    async fn of(engine: EngineBuilder, options: Options) -> Self {
         let engine = engine.start().await.unwrap();
         let secret = jobwright_http::first_token(&engine).await.unwrap().unwrap();
         assert!(jobwright_http::first_token(&engine).await.unwrap().is_none());
