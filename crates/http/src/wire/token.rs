@@ -97,7 +97,7 @@ pub(crate) struct AuditBody {
     creator: Creator,
     /// The request that did it.
     request: String,
-    /// What was done: `create`, `change`, `delete`, `cancel` or `denied`, with which thing.
+    /// What was done: `create`, `change`, `delete`, `cancel`, `denied` or `seal`, with which thing.
     #[schema(value_type = Vec<Object>)]
     deeds: Vec<Value>,
 }

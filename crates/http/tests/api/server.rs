@@ -101,7 +101,8 @@ impl Server {
         let router = jobwright_http::router(engine.clone(), options);
         let mut serving = JoinSet::new();
         serving.spawn(async move {
-            axum::serve(listener, router).await.unwrap();
+            let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
+            axum::serve(listener, service).await.unwrap();
         });
         let (token, client) = (secret.reveal().to_owned(), reqwest::Client::new());
         Self { engine, token, base, client, _serving: serving }
