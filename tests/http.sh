@@ -20,6 +20,8 @@ cargo build --locked -p jobwright-http --examples
 bin=${CARGO_TARGET_DIR:-target}/debug/examples
 scratch=$(mktemp -d)
 declare -A servers=()
+# Else hypothesis makes a folder where it is called.
+export HYPOTHESIS_STORAGE_DIRECTORY=$scratch/hypothesis
 
 clean_up() {
     local pid

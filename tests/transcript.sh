@@ -45,10 +45,10 @@ awk -v to="$scratch" '
 ' README.md
 
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-mkdir "$scratch/work"
-ln -s "$PWD/tests" "$scratch/work/tests"
+mkdir "$scratch/place"
+ln -s "$PWD/tests" "$scratch/place/tests"
 sed "s/8080/$port/" "$scratch"/block-*.sh >"$scratch/server"
-(cd "$scratch/work" && source "$scratch/server") >"$scratch/server.log" 2>&1 &
+(cd "$scratch/place" && source "$scratch/server") >"$scratch/server.log" 2>&1 &
 server=$!
 for ((tries = 0; tries < 300; tries++)); do
     if curl -sf -o "$scratch/ready" "http://127.0.0.1:$port/readyz"; then break; fi
@@ -75,7 +75,7 @@ cat "$scratch"/block-*.console | awk '
         command = ""
     }
 ' | sed "s|http://127.0.0.1:8080|http://127.0.0.1:$port|" >"$scratch/commands"
-(cd "$scratch/work" && bash "$scratch/commands") | sed "s/127.0.0.1:$port/127.0.0.1:8080/" >"$scratch/found"
+(cd "$scratch/place" && bash "$scratch/commands") | sed "s/127.0.0.1:$port/127.0.0.1:8080/" >"$scratch/found"
 
 if [[ ${1:-} == --write ]]; then
     python3 - "$scratch/found" <<'END'

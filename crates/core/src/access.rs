@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Key, Kind};
+use crate::digest::Digest;
 use crate::id::{AuditId, TokenId};
 use crate::time::Timestamp;
 
@@ -87,6 +88,27 @@ pub struct Audit {
     pub request: String,
     /// What was done or tried.
     pub deeds: Vec<Deed>,
+    /// The seal over records before this one, where this record is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<Seal>,
+}
+
+/// A seal over audit records: whoever changes one of them, removes it or slips another one in has
+/// to change the seal and all later ones too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seal {
+    /// The record with the seal before this one; none for the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<AuditId>,
+    /// The last id that is sealed: from the one after the last seal's on.
+    pub through: i64,
+    /// The ids among them, as first and last of each range, that had no record: it was on its way,
+    /// or never comes. The next seal covers those that came.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<(i64, i64)>,
+    /// The chain: the digest of the last seal (that of nothing for the first), then for every
+    /// record in the order of ids the BLAKE3 hash of what was so far and of the record's JSON.
+    pub digest: Digest,
 }
 
 /// One thing that was done or tried.
@@ -124,6 +146,8 @@ pub enum Verb {
     Cancel,
     /// Somebody tried and was not allowed to.
     Denied,
+    /// The audit records up to it were sealed.
+    Seal,
 }
 
 impl Verb {
@@ -136,6 +160,7 @@ impl Verb {
             Self::Delete => "delete",
             Self::Cancel => "cancel",
             Self::Denied => "denied",
+            Self::Seal => "seal",
         }
     }
 }

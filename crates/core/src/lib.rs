@@ -132,6 +132,7 @@ pub use package::PolicyError;
 pub use access::Audit;
 pub use access::Deed;
 pub use access::Role;
+pub use access::Seal;
 pub use access::Token;
 pub use access::Verb;
 

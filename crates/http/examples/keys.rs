@@ -136,7 +136,7 @@ async fn main() -> Result<(), Failure> {
         let both = async { tokio::try_join!(one.run(key), other.run(key)) };
         // The first key always meets a kill, so that short tests have one.
         let (first, second) = if key == 0 || dice.below(BETWEEN) == 0 {
-            let after = Duration::from_micros(dice.below(12_000));
+            let after = Duration::from_micros(dice.below(6_000));
             kills += 1;
             let killed = async {
                 tokio::time::sleep(after).await;

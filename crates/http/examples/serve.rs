@@ -10,6 +10,7 @@
 
 use std::error::Error;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,6 +86,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if !arguments.limits {
         options = options.requests_per_minute(None).failures_per_minute(None);
     }
-    axum::serve(listener, jobwright_http::router(engine, options)).await?;
+    let router = jobwright_http::router(engine, options);
+    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jobwright_core::parameter::Values;
 use jobwright_core::{
     Bundle, Deployment, DeploymentId, Digest, EnvironmentParameter, GroupId, Key, ParameterName,
-    Release, ReleaseId, Revision, Role, Token, TokenId,
+    Release, ReleaseId, Revision, Role, Seal, StoreError, Token, TokenId,
 };
 use jobwright_scheduler::{
     Actor, CancelError, DeploymentChange, DeploymentError, Engine, EnvironmentError, ImportError,
@@ -178,12 +178,17 @@ impl Permit<Admin> {
         &self,
         name: &str,
         value: serde_json::Value,
-    ) -> Result<EnvironmentParameter, EnvironmentError> {
-        self.engine.set_environment(name, value).await
+        expected: Option<Revision>,
+    ) -> Result<(EnvironmentParameter, Revision), EnvironmentError> {
+        self.engine.set_environment_at(name, value, expected).await
     }
 
-    pub(crate) async fn remove_environment(&self, name: &str) -> Result<(), EnvironmentError> {
-        self.engine.remove_environment(name).await
+    pub(crate) async fn remove_environment(
+        &self,
+        name: &str,
+        expected: Option<Revision>,
+    ) -> Result<(), EnvironmentError> {
+        self.engine.remove_environment_at(name, expected).await
     }
 
     pub(crate) async fn create_token(
@@ -194,6 +199,10 @@ impl Permit<Admin> {
         lifetime: Option<Duration>,
     ) -> Result<Token, TokenError> {
         self.engine.create_token(name, role, hash, lifetime).await
+    }
+
+    pub(crate) async fn seal_audit(&self) -> Result<Option<Seal>, StoreError> {
+        self.engine.seal_audit().await
     }
 
     /// Revokes a token, and forgets that it was ever seen.

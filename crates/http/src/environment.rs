@@ -1,11 +1,11 @@
 //! Parameters of the environment: values that every run sees.
 
 use axum::extract::OriginalUri;
-use axum::http::StatusCode;
-use axum::http::header::LOCATION;
+use axum::http::header::{ETAG, LOCATION};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use jobwright_core::{EnvironmentId, EnvironmentParameter, Key, Kind, ParameterName};
-use jobwright_scheduler::Page;
+use jobwright_core::{EnvironmentId, EnvironmentParameter, Key, Kind, ParameterName, Revision};
+use jobwright_scheduler::{EnvironmentError, Page};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::IntoParams;
@@ -18,6 +18,7 @@ use crate::body::{Id, Json, Query};
 use crate::effect::Admin;
 use crate::list::{ListQuery, Listed, truth};
 use crate::problem::{Problem, Sort};
+use crate::revision;
 use crate::version::Version;
 use crate::view::View;
 use crate::wire::{
@@ -76,15 +77,21 @@ async fn create(
     Json(body): Json<SetEnvironment>,
 ) -> Result<Response, Problem> {
     let permit = caller.permit::<Admin>(NEW).await?;
-    if let Some(known) = named(&caller.view(), &body.override_key).await? {
-        let detail =
-            format!("environment parameter {} is already named `{}`", known.id, known.name);
-        return Err(Problem::new(Sort::Conflict, detail));
-    }
-    let parameter = permit.set_environment(&body.override_key, body.plain_value()).await?;
+    // Nobody else makes it meanwhile: revision 0 is that of what does not exist.
+    let made =
+        permit.set_environment(&body.override_key, body.plain_value(), Some(Revision(0))).await;
+    let (parameter, revision) = match made {
+        Err(EnvironmentError::Stale { name, .. }) => {
+            let detail = format!("an environment parameter is already named `{name}`");
+            return Err(Problem::new(Sort::Conflict, detail));
+        }
+        made => made?,
+    };
     let location = format!("/{}/environmentParameters/{}", version.as_str(), parameter.id);
     let body = axum::Json(EnvironmentBody::new(&parameter));
-    Ok((StatusCode::CREATED, [(LOCATION, location)], body).into_response())
+    let mut response = (StatusCode::CREATED, [(LOCATION, location)], body).into_response();
+    response.headers_mut().insert(ETAG, revision::tag(revision));
+    Ok(response)
 }
 
 /// Reads a parameter.
@@ -93,9 +100,14 @@ async fn create(
     operation_id = "getEnvironmentParameter",
     responses((status = 200, description = "The parameter", body = EnvironmentBody)),
 )]
-async fn read(caller: Caller, Id(id): Id<EnvironmentId>) -> Result<Response, Problem> {
-    let parameter = found(&caller.view(), id).await?;
-    Ok(axum::Json(EnvironmentBody::new(&parameter)).into_response())
+async fn read(
+    caller: Caller,
+    headers: HeaderMap,
+    Id(id): Id<EnvironmentId>,
+) -> Result<Response, Problem> {
+    let (parameter, revision) = found(&caller.view(), id).await?;
+    let body = axum::Json(EnvironmentBody::new(&parameter));
+    Ok(revision::tagged(&headers, revision::tag(revision), body))
 }
 
 /// Changes the value of a parameter.
@@ -107,10 +119,11 @@ async fn read(caller: Caller, Id(id): Id<EnvironmentId>) -> Result<Response, Pro
 )]
 async fn change(
     caller: Caller,
+    headers: HeaderMap,
     Id(id): Id<EnvironmentId>,
     Json(body): Json<SetEnvironment>,
 ) -> Result<Response, Problem> {
-    set(&caller, id, &body).await
+    set(&caller, &headers, id, &body).await
 }
 
 /// Replaces the value of a parameter.
@@ -122,25 +135,30 @@ async fn change(
 )]
 async fn replace(
     caller: Caller,
+    headers: HeaderMap,
     Id(id): Id<EnvironmentId>,
     Json(body): Json<SetEnvironment>,
 ) -> Result<Response, Problem> {
-    set(&caller, id, &body).await
+    set(&caller, &headers, id, &body).await
 }
 
 async fn set(
     caller: &Caller,
+    headers: &HeaderMap,
     id: EnvironmentId,
     body: &SetEnvironment,
 ) -> Result<Response, Problem> {
     let permit = caller.permit::<Admin>(id).await?;
-    let known = found(&caller.view(), id).await?;
+    let (known, _) = found(&caller.view(), id).await?;
     if known.name.as_str() != body.override_key {
         let detail = format!("environment parameter {id} is named `{}`, for ever", known.name);
         return Err(Problem::new(Sort::Conflict, detail));
     }
-    let parameter = permit.set_environment(known.name.as_str(), body.plain_value()).await?;
-    Ok(axum::Json(EnvironmentBody::new(&parameter)).into_response())
+    let (name, expected) = (known.name.as_str(), revision::expected(headers)?);
+    let set = permit.set_environment(name, body.plain_value(), expected);
+    let (parameter, revision) = set.await?;
+    let body = axum::Json(EnvironmentBody::new(&parameter));
+    Ok(([(ETAG, revision::tag(revision))], body).into_response())
 }
 
 /// Removes a parameter.
@@ -149,10 +167,14 @@ async fn set(
     operation_id = "deleteEnvironmentParameter",
     responses((status = 204, description = "It is removed")),
 )]
-async fn remove(caller: Caller, Id(id): Id<EnvironmentId>) -> Result<StatusCode, Problem> {
+async fn remove(
+    caller: Caller,
+    headers: HeaderMap,
+    Id(id): Id<EnvironmentId>,
+) -> Result<StatusCode, Problem> {
     let permit = caller.permit::<Admin>(id).await?;
-    let known = found(&caller.view(), id).await?;
-    permit.remove_environment(known.name.as_str()).await?;
+    let (known, _) = found(&caller.view(), id).await?;
+    permit.remove_environment(known.name.as_str(), revision::expected(&headers)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -206,19 +228,18 @@ async fn import(caller: Caller, Json(body): Json<EnvironmentPackage>) -> Result<
     }
     let mut data = Vec::with_capacity(body.environment_parameters.len());
     for Object(parameter) in &body.environment_parameters {
-        let set = permit.set_environment(&parameter.override_key, parameter.plain_value());
-        data.push(EnvironmentBody::new(&set.await?));
+        let set = permit.set_environment(&parameter.override_key, parameter.plain_value(), None);
+        data.push(EnvironmentBody::new(&set.await?.0));
     }
     Ok((StatusCode::CREATED, axum::Json(Data { data })).into_response())
 }
 
-async fn found(view: &View, id: EnvironmentId) -> Result<EnvironmentParameter, Problem> {
+async fn found(
+    view: &View,
+    id: EnvironmentId,
+) -> Result<(EnvironmentParameter, Revision), Problem> {
     let found = view.find_environment(id).await?;
     found.ok_or_else(|| Problem::not_found("environment parameter", id))
-}
-
-async fn named(view: &View, name: &str) -> Result<Option<EnvironmentParameter>, Problem> {
-    Ok(everything(view).await?.into_iter().find(|it| it.name.as_str() == name))
 }
 
 async fn everything(view: &View) -> Result<Vec<EnvironmentParameter>, Problem> {

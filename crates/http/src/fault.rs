@@ -180,6 +180,7 @@ impl From<EnvironmentError> for Problem {
             EnvironmentError::Store(error) => error.into(),
             EnvironmentError::NotFound(_) => sorted!(NotFound, error),
             EnvironmentError::Changed(_) => sorted!(Conflict, error),
+            EnvironmentError::Stale { .. } => sorted!(Stale, error),
             EnvironmentError::Name(_) | EnvironmentError::Prefix(_) => {
                 Problem::at("#/overrideKey", told(&error))
             }

@@ -9,7 +9,9 @@
 //! }
 //! let router = jobwright_http::router(engine, jobwright_http::Options::default());
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
-//! axum::serve(listener, router).await
+//! // Who shows wrong tokens is told apart by the peer's address.
+//! let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
+//! axum::serve(listener, service).await
 //! # }
 //! ```
 //!

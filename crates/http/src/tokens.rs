@@ -20,7 +20,7 @@ use crate::effect::Admin;
 use crate::problem::{Problem, Sort};
 use crate::secret::{Secret, SecretError};
 use crate::version::Version;
-use crate::wire::{AuditBody, CreateToken, CreatedToken, Data, TokenBody};
+use crate::wire::{AuditBody, AuditCheckBody, CreateToken, CreatedToken, Data, TokenBody};
 
 /// The longest life of a token, in days; some are for ever.
 const MOST_DAYS: i64 = 36_500;
@@ -30,6 +30,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list, create))
         .routes(routes!(read, remove))
         .routes(routes!(audit))
+        .routes(routes!(check_audit))
+        .routes(routes!(seal_audit))
 }
 
 /// Why there is no first token.
@@ -162,4 +164,28 @@ async fn audit(
     let records = caller.view().audit(before, 200).await?;
     let data = records.iter().map(|record| AuditBody::new(version, record)).collect();
     Ok(axum::Json(Data { data }).into_response())
+}
+
+/// Seals the audit records that came since the last seal: a change of one of them is found from
+/// now on.
+#[utoipa::path(
+    post, path = "/auditRecords/seal", tag = "auditRecords", operation_id = "sealAuditRecords",
+    responses((status = 200, description = "What is sealed now", body = AuditCheckBody)),
+)]
+async fn seal_audit(caller: Caller) -> Result<Response, Problem> {
+    let permit = caller.permit::<Admin>(Key { kind: Kind::Audit, id: 0 }).await?;
+    permit.seal_audit().await?;
+    let check = caller.view().check_audit().await?;
+    Ok(axum::Json(AuditCheckBody::new(&check)).into_response())
+}
+
+/// Looks whether the audit records are as they were when they were sealed.
+#[utoipa::path(
+    get, path = "/auditRecords/check", tag = "auditRecords", operation_id = "checkAuditRecords",
+    responses((status = 200, description = "What was found", body = AuditCheckBody)),
+)]
+async fn check_audit(caller: Caller) -> Result<Response, Problem> {
+    caller.permit::<Admin>(Key { kind: Kind::Audit, id: 0 }).await?;
+    let check = caller.view().check_audit().await?;
+    Ok(axum::Json(AuditCheckBody::new(&check)).into_response())
 }

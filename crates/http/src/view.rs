@@ -8,13 +8,16 @@ use jobwright_core::{
     StoreError, Token,
 };
 use jobwright_scheduler::{
-    Ended, Engine, FoundRelease, GroupView, HistoryEntry, Page, PrepareError, ReadError, RunHandle,
-    Subscription, WaitReason,
+    AuditCheck, Ended, Engine, FoundRelease, GroupView, HistoryEntry, Page, PrepareError,
+    ReadError, RunHandle, Subscription, WaitReason,
 };
 
 /// An engine that can be read from and not changed.
 #[derive(Clone)]
 pub(crate) struct View(Engine);
+
+/// A parameter of the environment with its revision.
+type FoundParameter = (EnvironmentParameter, Revision);
 
 macro_rules! reads {
     ($(fn $name:ident($($argument:ident: $from:ty),*) -> $to:ty;)+) => {
@@ -43,8 +46,9 @@ reads! {
     fn waiting(id: GroupId) -> Result<BTreeMap<JobIndex, WaitReason>, Ended>;
     fn history(id: GroupId, from: Seq) -> Result<Vec<HistoryEntry>, ReadError>;
     fn environment_page(page: Page) -> Result<Vec<EnvironmentParameter>, StoreError>;
-    fn find_environment(id: EnvironmentId) -> Result<Option<EnvironmentParameter>, StoreError>;
+    fn find_environment(id: EnvironmentId) -> Result<Option<FoundParameter>, StoreError>;
     fn tokens() -> Result<Vec<Token>, StoreError>;
+    fn check_audit() -> Result<AuditCheck, StoreError>;
     fn audit(before: Option<AuditId>, limit: u32) -> Result<Vec<Audit>, StoreError>;
 }
 

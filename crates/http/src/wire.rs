@@ -31,7 +31,7 @@ pub(crate) use overrides::{ChangeOverride, CreateOverride, OverrideBody};
 pub(crate) use release::{ChangeRelease, ImportBody, ReleaseBody};
 pub(crate) use rule::{ObjectRuleBody, ValueRuleBody};
 pub(crate) use started::{Override, RunBody, RunParameters, StartedBody};
-pub(crate) use token::{AuditBody, CreateToken, CreatedToken, TokenBody};
+pub(crate) use token::{AuditBody, AuditCheckBody, CreateToken, CreatedToken, TokenBody};
 pub(crate) use waiting::waiting;
 
 /// A reference to something by its id.

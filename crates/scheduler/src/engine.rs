@@ -17,6 +17,7 @@ mod releases;
 mod rerun;
 mod resume;
 mod run;
+mod seal;
 mod shelf;
 mod submit;
 mod tokens;
@@ -47,6 +48,7 @@ pub use prepare::{Explanation, GroupPreview, PackageError, PrepareError};
 pub use releases::{ImportError, ImportPreview, ReleaseError};
 pub use rerun::{RerunError, RerunRequest};
 pub use run::{PreparedRun, RunError, RunHandle, RunRequest};
+pub use seal::AuditCheck;
 pub use tokens::TokenError;
 pub use wait::{RunOutcome, WaitError};
 

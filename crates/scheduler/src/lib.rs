@@ -15,6 +15,7 @@ mod template;
 pub use driver::ShutdownReport;
 pub use engine::Actor;
 pub use engine::AttemptView;
+pub use engine::AuditCheck;
 pub use engine::CancelError;
 pub use engine::DeploymentChange;
 pub use engine::DeploymentError;

@@ -1,6 +1,7 @@
 //! Access tokens and audit records.
 
-use jobwright_core::{Audit, Role, Token};
+use jobwright_core::{Audit, AuditId, Role, Token};
+use jobwright_scheduler::AuditCheck;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -96,7 +97,7 @@ pub(crate) struct AuditBody {
     creator: Creator,
     /// The request that did it.
     request: String,
-    /// What was done: `create`, `change`, `delete`, `cancel` or `denied`, with which thing.
+    /// What was done: `create`, `change`, `delete`, `cancel`, `denied` or `seal`, with which thing.
     #[schema(value_type = Vec<Object>)]
     deeds: Vec<Value>,
 }
@@ -112,6 +113,34 @@ impl AuditBody {
             creator: Creator::new(version, audit.by),
             request: audit.request.clone(),
             deeds: deeds.collect(),
+        }
+    }
+}
+
+/// What a look at all audit records found.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditCheck)]
+pub(crate) struct AuditCheckBody {
+    /// Whether all sealed records are as they were.
+    intact: bool,
+    /// How many records are sealed.
+    sealed: u64,
+    /// How many came after the last seal.
+    unsealed: u64,
+    /// The hash of the last seal: kept elsewhere, it tells whether seals were removed.
+    last: Option<String>,
+    /// The first record with a seal that does not fit; null where all do.
+    broken: Option<i64>,
+}
+
+impl AuditCheckBody {
+    pub(crate) fn new(check: &AuditCheck) -> Self {
+        Self {
+            intact: check.broken.is_none(),
+            sealed: check.sealed,
+            unsealed: check.unsealed,
+            last: check.last.map(|digest| digest.to_string()),
+            broken: check.broken.map(AuditId::get),
         }
     }
 }

@@ -91,6 +91,38 @@ async fn a_cancellation_is_recorded_once_and_where_it_happened() {
 }
 
 #[tokio::test]
+async fn audit_records_are_sealed_and_what_was_changed_is_found() {
+    let store = std::sync::Arc::new(jobwright_store::MemoryStore::new());
+    let server = Server::on(store.clone()).await;
+    let check = async || server.get("/v4/auditRecords/check").await.expect(200).json();
+    let seal = async || server.post("/v4/auditRecords/seal", &json!({})).await.expect(200).json();
+    assert_eq!(check().await["unsealed"], 0);
+    assert_eq!(seal().await["last"], Value::Null);
+    server.deploy().await;
+    assert_eq!((&check().await["sealed"], &check().await["unsealed"]), (&json!(0), &json!(2)));
+    let first = seal().await;
+    assert_eq!((&first["sealed"], &first["unsealed"]), (&json!(2), &json!(1)));
+    // Nothing but the seal is new.
+    assert_eq!(seal().await, first);
+    server.post("/v3/deployments/1/run", &json!({})).await.expect(201);
+    let second = seal().await;
+    assert_eq!((&second["sealed"], &second["intact"]), (&json!(4), &json!(true)));
+    assert_ne!(second["last"], first["last"]);
+
+    // Somebody with the database changes a record that the first seal covers.
+    let key = jobwright_core::AuditId::new(2).unwrap().into();
+    let found = jobwright_core::Store::find(&*store, key).await.unwrap().unwrap();
+    let jobwright_core::Document::Audit(mut record) = found.document else { panic!("a record") };
+    record.by = None;
+    let change =
+        jobwright_core::Change::update(jobwright_core::Document::Audit(record), found.revision);
+    let commit = jobwright_core::Commit { catalog: vec![change], ..Default::default() };
+    jobwright_core::Store::commit(&*store, std::sync::Arc::new(commit)).await.unwrap();
+    let broken = check().await;
+    assert_eq!((&broken["intact"], &broken["broken"]), (&json!(false), &json!(3)));
+}
+
+#[tokio::test]
 async fn a_token_is_shown_once_and_ends_when_revoked() {
     let server = Server::start().await;
     let secret = token(&server, "viewer").await;

@@ -96,6 +96,21 @@ async fn the_environment_is_set_and_carried_over() {
     let body = json!({ "overrideKey": "env.bucket", "value": "prod" });
     other.patch("/v3/environmentParameters/1", &body).await.expect(200);
     assert_eq!(other.get("/v4/environmentParameters/1").await.json()["value"], "prod");
-    other.delete("/v4/environmentParameters/1").await.expect(204);
+    let one = "/v4/environmentParameters/1";
+    assert_eq!(other.get(one).await.header("etag"), "\"2\"");
+    for (method, body) in [
+        (Method::PATCH, json!({ "overrideKey": "env.bucket", "value": "late" })),
+        (Method::DELETE, json!({})),
+    ] {
+        let stale = other.request(method, one).header("if-match", "\"1\"").json(&body);
+        let refused = other.send(stale).await.expect(412).json();
+        let detail = "environment parameter `env.bucket` is at revision 2, not 1: read it again";
+        assert_eq!(refused["detail"], detail);
+    }
+    let known = other.request(Method::PUT, one).header("if-match", "\"2\"").json(&body);
+    assert_eq!(other.send(known).await.expect(200).header("etag"), "\"3\"");
+    let read = other.request(Method::GET, one).header("if-none-match", "\"3\"");
+    other.send(read).await.expect(304);
+    other.delete(one).await.expect(204);
     other.get("/v4/environmentParameters/1").await.expect(404);
 }

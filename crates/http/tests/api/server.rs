@@ -1,5 +1,7 @@
 //! A server with an engine on a memory store, and a client of it.
 
+use std::sync::Arc;
+
 use jobwright_adapters::MockExecutor;
 use jobwright_adapters::mock::Act;
 use jobwright_http::Options;
@@ -84,6 +86,12 @@ impl Server {
         Self::over(engine, options).await
     }
 
+    /// A server on a store that others have too.
+    pub(crate) async fn on(store: Arc<MemoryStore>) -> Self {
+        let engine = Engine::builder().shared_store(store);
+        Self::over(engine.executor("mock", MockExecutor::new()), Options::default()).await
+    }
+
     pub(crate) async fn over(engine: EngineBuilder, options: Options) -> Self {
         let engine = engine.start().await.unwrap();
         let secret = jobwright_http::first_token(&engine).await.unwrap().unwrap();
@@ -93,7 +101,8 @@ impl Server {
         let router = jobwright_http::router(engine.clone(), options);
         let mut serving = JoinSet::new();
         serving.spawn(async move {
-            axum::serve(listener, router).await.unwrap();
+            let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
+            axum::serve(listener, service).await.unwrap();
         });
         // Built together with the program, the client of these tests can do TLS too, and asks for
         // cryptography even where it does none.

@@ -117,6 +117,7 @@ async fn wrong_tokens_are_counted_and_right_ones_are_not_locked_out() {
     }
     // A minute may end in between.
     assert!(found.starts_with(&[401]) && found.contains(&429), "{found:?}");
+    // One minute and one peer: this one is refused with the others, unless a minute has ended.
     let unknown = jobwright_http::Secret::draw().unwrap();
-    assert_eq!(shown(unknown.reveal()).await, 401, "another place");
+    assert!([401, 429].contains(&shown(unknown.reveal()).await));
 }

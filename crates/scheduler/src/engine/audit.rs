@@ -86,7 +86,7 @@ impl Engine {
         let Some(actor) = &self.1 else { return Ok(None) };
         let id = super::submit::id(AuditId::new(self.0.ids.take(Kind::Audit, 1).await?))?;
         let (at, request) = (self.0.clock.now(), actor.request.clone());
-        let record = Audit { id, at, by: actor.token, request, deeds };
+        let record = Audit { id, at, by: actor.token, request, deeds, seal: None };
         Ok(Some(Change::insert(Document::Audit(record))))
     }
 }

@@ -111,15 +111,15 @@ impl Engine {
         self.list(page.of(Kind::Environment)).await
     }
 
-    /// Finds a parameter of the environment.
+    /// Finds a parameter of the environment with its revision.
     ///
     /// # Errors
     /// The store failed.
     pub async fn find_environment(
         &self,
         id: EnvironmentId,
-    ) -> Result<Option<EnvironmentParameter>, StoreError> {
-        Ok(self.find(id).await?.map(|(parameter, _)| parameter))
+    ) -> Result<Option<(EnvironmentParameter, Revision)>, StoreError> {
+        self.find(id).await
     }
 
     /// Finds a deployment with its revision.

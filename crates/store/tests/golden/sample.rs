@@ -291,6 +291,7 @@ pub(crate) fn later() -> Vec<Document> {
             deeds: [Verb::Create, Verb::Change, Verb::Delete, Verb::Cancel, Verb::Denied]
                 .map(|verb| Deed::new(verb, RunId::new(3).unwrap()))
                 .into(),
+            seal: None,
         }),
     ]
 }
