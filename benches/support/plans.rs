@@ -24,6 +24,7 @@ pub(crate) fn plans(shape: &Shape) -> Result<Vec<(GroupId, Arc<Plan>)>> {
         trigger: OutputTrigger::Manual,
         policy: Default::default(),
         deployment_limit: None,
+        announce: false,
         parameters: resolve(&[], &Layers::default(), Timestamp::from_millis(0))?,
     });
     let (executor, flow) = (ExecutorName::new(EXECUTOR)?, FlowName::new("main")?);

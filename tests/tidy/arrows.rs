@@ -13,8 +13,13 @@ const ARROWS: [(&str, &[&str], &[&str]); 9] = [
     ("adapters", &["core"], &[]),
     ("store", &["core"], &[]),
     ("postgres", &["core"], &["store"]),
+    ("webhooks", &["scheduler", "core"], &["adapters", "store"]),
     ("http", &["scheduler", "package", "core"], &["adapters", "store"]),
-    ("cli", &["core", "package", "scheduler", "adapters", "store", "postgres", "http"], &[]),
+    (
+        "cli",
+        &["core", "package", "scheduler", "adapters", "store", "postgres", "http", "webhooks"],
+        &[],
+    ),
     ("jobwright", &["core", "package", "scheduler", "adapters", "store"], &[]),
 ];
 

@@ -79,6 +79,9 @@ pub struct RunContext {
     pub deployment_limit: Option<u32>,
     /// The resolved parameters.
     pub parameters: Resolution,
+    /// The ends of its groups are announced: the deployment had webhooks when it was accepted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub announce: bool,
 }
 
 /// One job of a plan: a step with the values of one run. What does not differ between runs is

@@ -69,6 +69,7 @@ mod rules;
 mod run;
 mod runs;
 mod tokens;
+mod webhooks;
 
 mod events;
 mod health;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobwright_core::Role;
+use jobwright_core::webhook::WebhookSender;
 use jobwright_package::Limits;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +35,8 @@ pub struct Options {
     pub anonymous: Option<Role>,
     /// Where the logs of attempts are. Default nowhere: then there are none to read.
     pub logs: Option<Arc<dyn LogSource>>,
+    /// Who sends webhooks. Default nobody: then none can be made.
+    pub webhooks: Option<Arc<dyn WebhookSender>>,
     /// When cancelled, streams and waits end and `/readyz` says so; cancel it before the listener.
     pub drain: CancellationToken,
 }
@@ -51,6 +54,7 @@ impl Default for Options {
             keep_alive: Duration::from_secs(15),
             anonymous: None,
             logs: None,
+            webhooks: None,
             drain: CancellationToken::new(),
         }
     }
@@ -92,6 +96,13 @@ impl Options {
         self
     }
 
+    /// Sets who sends webhooks.
+    #[must_use]
+    pub fn webhooks(mut self, sender: Arc<dyn WebhookSender>) -> Self {
+        self.webhooks = Some(sender);
+        self
+    }
+
     /// Sets the token whose cancellation ends streams and waits.
     #[must_use]
     pub fn drain(mut self, token: CancellationToken) -> Self {
@@ -109,6 +120,7 @@ impl std::fmt::Debug for Options {
             .field("requests_per_minute", &self.requests_per_minute)
             .field("anonymous", &self.anonymous)
             .field("logs", &self.logs.is_some())
+            .field("webhooks", &self.webhooks.is_some())
             .finish_non_exhaustive()
     }
 }

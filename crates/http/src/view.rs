@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use jobwright_core::webhook::{Delivery, Webhook};
 use jobwright_core::{
     Audit, AuditId, Deployment, DeploymentId, EnvironmentId, EnvironmentParameter, GroupId,
     GroupSummary, JobId, JobIndex, Package, Release, ReleaseId, Revision, Run, RunId, Seq,
-    StoreError, Token,
+    StoreError, Token, WebhookId,
 };
 use jobwright_scheduler::{
     Ended, Engine, FoundRelease, GroupView, HistoryEntry, Page, PrepareError, ReadError, RunHandle,
@@ -44,6 +45,9 @@ reads! {
     fn history(id: GroupId, from: Seq) -> Result<Vec<HistoryEntry>, ReadError>;
     fn environment_page(page: Page) -> Result<Vec<EnvironmentParameter>, StoreError>;
     fn find_environment(id: EnvironmentId) -> Result<Option<EnvironmentParameter>, StoreError>;
+    fn webhooks_page(of: Option<DeploymentId>, page: Page) -> Result<Vec<Webhook>, StoreError>;
+    fn find_webhook(id: WebhookId) -> Result<Option<Webhook>, StoreError>;
+    fn deliveries_page(of: Option<WebhookId>, page: Page) -> Result<Vec<Delivery>, StoreError>;
     fn tokens() -> Result<Vec<Token>, StoreError>;
     fn audit(before: Option<AuditId>, limit: u32) -> Result<Vec<Audit>, StoreError>;
 }

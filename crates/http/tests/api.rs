@@ -18,3 +18,5 @@ mod releases;
 mod server;
 #[path = "api/streams.rs"]
 mod streams;
+#[path = "api/webhooks.rs"]
+mod webhooks;

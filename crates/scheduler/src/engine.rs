@@ -11,6 +11,7 @@ mod gates;
 mod group;
 mod ids;
 mod lists;
+mod outbox;
 mod prepare;
 mod releases;
 mod rerun;
@@ -20,6 +21,7 @@ mod shelf;
 mod submit;
 mod tokens;
 mod wait;
+mod webhooks;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -27,7 +29,7 @@ use std::time::Duration;
 
 use jobwright_core::{Durability, ExecutorName, GroupId, NodeId, Store, Timestamp};
 use thiserror::Error;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
 
 use crate::clock::Clock;
@@ -41,12 +43,14 @@ pub use deployments::{DeploymentChange, DeploymentError};
 pub use environment::EnvironmentError;
 pub use group::{AttemptView, GroupView, HistoryEntry, JobView, ReadError};
 pub use lists::{FoundRelease, Page};
+pub use outbox::{NewDelivery, Settlement};
 pub use prepare::{Explanation, GroupPreview, PackageError, PrepareError};
 pub use releases::{ImportError, ImportPreview, ReleaseError};
 pub use rerun::{RerunError, RerunRequest};
 pub use run::{PreparedRun, RunError, RunHandle, RunRequest};
 pub use tokens::TokenError;
 pub use wait::{RunOutcome, WaitError};
+pub use webhooks::WebhookError;
 
 pub(crate) use gates::Accepting;
 use gates::Gates;
@@ -68,6 +72,8 @@ struct Inner {
     /// Held from taking a run's id to submitting it.
     submitting: tokio::sync::Mutex<()>,
     executors: BTreeSet<ExecutorName>,
+    /// Told when something has been announced to webhooks.
+    announced: Arc<Notify>,
     gates: Gates,
     prepared: Shelf<Prepared>,
     sender: mpsc::Sender<Message>,

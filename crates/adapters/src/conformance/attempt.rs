@@ -161,6 +161,7 @@ impl AttemptBuilder {
             trigger: OutputTrigger::Manual,
             policy: RunPolicy::Allow,
             deployment_limit: None,
+            announce: false,
             parameters: Resolution {
                 reference_date: Timestamp::from_millis(0),
                 parameters: self.parameters.clone(),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobwright_core::{
-    Append, Commit, CommitError, GroupId, Kind, Record, Refusal, RunId, StoreError, Timestamp,
+    Append, Change, Commit, CommitError, Document, GroupId, Kind, Record, Refusal, RunId,
+    StoreError, Timestamp,
 };
 
 use super::message::{Submission, SubmitError};
@@ -44,6 +45,9 @@ impl Driver {
             }
         }
         self.hub.turn(&commit);
+        if !self.turn.out.announcements.is_empty() {
+            self.announced.notify_one();
+        }
         self.answer_refused(refused);
         Ok(())
     }
@@ -51,12 +55,17 @@ impl Driver {
     /// The commit without what was taken out.
     fn without(&self, commit: &Commit, groups: &BTreeSet<GroupId>) -> Arc<Commit> {
         let journal = commit.journal.iter().filter(|append| !groups.contains(&append.record.group));
-        let changes = self.turn.submissions.values().flat_map(|it| it.changes.iter().cloned());
-        Arc::new(Commit {
-            journal: journal.cloned().collect(),
-            catalog: changes.collect(),
-            contents: Vec::new(),
-        })
+        let journal = journal.cloned().collect();
+        Arc::new(Commit { journal, catalog: self.changes(), contents: Vec::new() })
+    }
+
+    /// The documents that become durable with the turn's events: those of the runs that it
+    /// accepted, and what webhooks are to be told of the groups that ended.
+    fn changes(&self) -> Vec<Change> {
+        let told = self.turn.out.announcements.iter();
+        let told = told.map(|it| Change::insert(Document::Announcement(it.clone())));
+        let accepted = self.turn.submissions.values().flat_map(|it| it.changes.iter().cloned());
+        accepted.chain(told).collect()
     }
 
     fn commit(&mut self, now: Timestamp) -> Arc<Commit> {
@@ -72,8 +81,7 @@ impl Driver {
             summary: entry.summary.take(),
         });
         let journal = journal.collect();
-        let changes = self.turn.submissions.values().flat_map(|it| it.changes.iter().cloned());
-        Arc::new(Commit { journal, catalog: changes.collect(), contents: Vec::new() })
+        Arc::new(Commit { journal, catalog: self.changes(), contents: Vec::new() })
     }
 
     /// Takes the runs out that the machine refused, each with the run that goes on.
@@ -130,6 +138,7 @@ impl Driver {
             .out
             .effects
             .retain(|effect| !effect.group().is_some_and(|it| groups.contains(&it)));
+        self.turn.out.announcements.retain(|it| !groups.contains(&it.group));
         self.turn.reports.extend(groups.iter().map(|group| Input::Forget { group: *group }));
         groups
     }

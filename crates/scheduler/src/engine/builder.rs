@@ -157,6 +157,7 @@ impl EngineBuilder {
         let node = NodeId(Uuid::now_v7());
         let (sender, inbox) = mpsc::channel(INBOX);
         let ends_by = watch::Sender::new(None);
+        let announced = Arc::<tokio::sync::Notify>::default();
         let (clock, hub) = (Clock::start(), Hub::new());
         let listener = Arc::new(Listener::new(sender.clone(), hub.clone(), clock));
         let executors = seats.keys().cloned().collect();
@@ -175,6 +176,7 @@ impl EngineBuilder {
             attempts: HashMap::default(),
             artifacts: HashMap::new(),
             inline: None,
+            announced: Arc::clone(&announced),
             ending: Default::default(),
             ends_by: ends_by.subscribe(),
         };
@@ -187,6 +189,7 @@ impl EngineBuilder {
             node,
             clock,
             executors,
+            announced,
             gates: Gates::default(),
             prepared: Shelf::new(),
             sender,

@@ -30,6 +30,7 @@ pub(crate) fn run(
         trigger: OutputTrigger::Manual,
         policy,
         deployment_limit: limit,
+        announce: false,
         parameters: Resolution {
             reference_date: Timestamp::from_millis(0),
             parameters: Vec::new(),
