@@ -1,5 +1,6 @@
 //! To which addresses nothing is sent: those of this machine and of the network around it, those
-//! that stand for other addresses, and those that nobody owns. What the operator allows comes first.
+//! that stand for other addresses, and those that nobody owns. What the operator allows comes
+//! first.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;

@@ -3,10 +3,12 @@
 //! A composition root needs two lines, and one to end:
 //!
 //! ```no_run
-//! # async fn serve(engine: jobwright_scheduler::Engine) -> Result<(), Box<dyn std::error::Error>> {
+//! # use jobwright_scheduler::Engine;
+//! # async fn serve(engine: Engine) -> Result<(), Box<dyn std::error::Error>> {
 //! use jobwright_webhooks::{Options, Webhooks};
 //!
-//! let webhooks = Webhooks::start(engine.clone(), Options::default().allow("10.1.0.0/16".parse()?))?;
+//! let options = Options::default().allow("10.1.0.0/16".parse()?);
+//! let webhooks = Webhooks::start(engine.clone(), options)?;
 //! let sender = webhooks.sender(); // for the `webhooks` of the options of `jobwright-http`
 //! # let _ = sender;
 //! webhooks.shutdown().await; // before the engine

@@ -68,9 +68,9 @@ impl<'t> Body<'t> {
         while let Some(at) = rest.find('$') {
             parts.push(Part::Text(&rest[..at]));
             let after = &rest[at + 1..];
-            if after.starts_with('$') {
+            if let Some(behind) = after.strip_prefix('$') {
                 parts.push(Part::Text("$"));
-                rest = &after[1..];
+                rest = behind;
                 continue;
             }
             let nothing = || BodyError::Nothing(text.len() - after.len() - 1);

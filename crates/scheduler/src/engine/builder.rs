@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use jobwright_core::secret::SecretSource;
 use jobwright_core::{Executor, ExecutorName, NameError, NodeId, PoolName, Store, StoreError};
 use thiserror::Error;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -157,8 +157,7 @@ impl EngineBuilder {
         let node = NodeId(Uuid::now_v7());
         let (sender, inbox) = mpsc::channel(INBOX);
         let ends_by = watch::Sender::new(None);
-        let announced = Arc::<tokio::sync::Notify>::default();
-        let (clock, hub) = (Clock::start(), Hub::new());
+        let (clock, hub, announced) = (Clock::start(), Hub::new(), Arc::<Notify>::default());
         let listener = Arc::new(Listener::new(sender.clone(), hub.clone(), clock));
         let executors = seats.keys().cloned().collect();
         let driver = Driver {

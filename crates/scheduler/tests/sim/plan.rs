@@ -30,7 +30,7 @@ pub(crate) fn run(
         trigger: OutputTrigger::Manual,
         policy,
         deployment_limit: limit,
-        announce: false,
+        announce: run.is_multiple_of(2),
         parameters: Resolution {
             reference_date: Timestamp::from_millis(0),
             parameters: Vec::new(),

@@ -179,6 +179,13 @@ pub(crate) fn rerun() -> Vec<Event> {
     [carried, silent].map(|carried| Event::Accepted { plan: Arc::new(plan(carried)) }).into()
 }
 
+/// The beginning of a group whose end is announced.
+pub(crate) fn announced() -> Vec<Event> {
+    let mut plan = plan();
+    plan.run = Arc::new(RunContext { announce: true, ..(*plan.run).clone() });
+    vec![Event::Accepted { plan: Arc::new(plan) }]
+}
+
 pub(crate) fn documents() -> Vec<Document> {
     let (deployment, release) = (DeploymentId::new(1).unwrap(), ReleaseId::new(2).unwrap());
     let run = RunId::new(3).unwrap();
