@@ -91,6 +91,9 @@ impl Server {
         serving.spawn(async move {
             axum::serve(listener, router).await.unwrap();
         });
+        // Built together with the program, the client of these tests can do TLS too, and asks for
+        // cryptography even where it does none.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let (token, client) = (secret.reveal().to_owned(), reqwest::Client::new());
         Self { engine, token, base, client, _serving: serving }
     }
