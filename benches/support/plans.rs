@@ -25,6 +25,7 @@ pub(crate) fn plans(shape: &Shape) -> Result<Vec<(GroupId, Arc<Plan>)>> {
         policy: Default::default(),
         deployment_limit: None,
         traceparent: None,
+        announce: false,
         parameters: resolve(&[], &Layers::default(), Timestamp::from_millis(0))?,
     });
     let (executor, flow) = (ExecutorName::new(EXECUTOR)?, FlowName::new("main")?);

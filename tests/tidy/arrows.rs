@@ -6,16 +6,21 @@ use crate::source::Breach;
 
 /// A crate, what it may depend on, and what its tests may use besides. What is not here is
 /// forbidden; siblings never meet.
-const ARROWS: [(&str, &[&str], &[&str]); 9] = [
+const ARROWS: [(&str, &[&str], &[&str]); 10] = [
     ("core", &[], &[]),
     ("package", &["core"], &[]),
     ("scheduler", &["core"], &["adapters", "store"]),
     ("adapters", &["core"], &[]),
     ("store", &["core"], &[]),
     ("postgres", &["core"], &["store"]),
+    ("webhooks", &["scheduler", "core"], &["adapters", "store"]),
     ("http", &["scheduler", "package", "core"], &["adapters", "store"]),
-    ("cli", &["core", "package", "scheduler", "adapters", "store", "postgres", "http"], &[]),
-    ("jobwright", &["core", "package", "scheduler", "adapters", "store"], &["http"]),
+    (
+        "cli",
+        &["core", "package", "scheduler", "adapters", "store", "postgres", "http", "webhooks"],
+        &[],
+    ),
+    ("jobwright", &["core", "package", "scheduler", "adapters", "store"], &["http", "postgres"]),
 ];
 
 /// What a library never brings along: the program that embeds it chooses these.

@@ -7,12 +7,16 @@ use uuid::Uuid;
 use crate::access::{Audit, Token};
 use crate::digest::Digest;
 use crate::flow::OutputTrigger;
-use crate::id::{AuditId, DeploymentId, EnvironmentId, GroupId, JobId, ReleaseId, RunId, TokenId};
+use crate::id::{
+    AuditId, DeliveryId, DeploymentId, EnvironmentId, GroupId, JobId, ReleaseId, RunId, TokenId,
+    WebhookId,
+};
 use crate::name::{DeploymentName, FlowName, OutputName, PackageName, ParameterName};
 use crate::parameter::Values;
 use crate::policy::RunPolicy;
 use crate::rule::{ObjectRule, RuleChanges, ValueRule};
 use crate::time::Timestamp;
+use crate::webhook::{Announcement, Delivery, Webhook};
 
 /// A named container of releases.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +45,9 @@ pub struct Deployment {
     /// No run of it begins until it is resumed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
+    /// How many webhooks are told of its runs.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub webhooks: u32,
     /// Whose token it was made with, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<TokenId>,
@@ -51,6 +58,11 @@ pub struct Deployment {
     pub created_at: Timestamp,
     /// When it, or which release is active, was last changed.
     pub updated_at: Timestamp,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// One imported package with its frozen parameter values.
@@ -236,6 +248,12 @@ pub enum Document {
     Token(Token),
     /// An audit record.
     Audit(Audit),
+    /// A webhook.
+    Webhook(Webhook),
+    /// What webhooks are to be told of a group.
+    Announcement(Announcement),
+    /// A message to a webhook.
+    Delivery(Delivery),
 }
 
 /// The kinds of documents.
@@ -259,6 +277,12 @@ pub enum Kind {
     Token,
     /// Audit records.
     Audit,
+    /// Webhooks.
+    Webhook,
+    /// Announcements: under the id of the group.
+    Announcement,
+    /// Messages to webhooks.
+    Delivery,
 }
 
 impl Kind {
@@ -274,6 +298,9 @@ impl Kind {
             Self::Job => "job",
             Self::Token => "token",
             Self::Audit => "audit",
+            Self::Webhook => "webhook",
+            Self::Announcement => "announcement",
+            Self::Delivery => "delivery",
         }
     }
 }
@@ -306,6 +333,8 @@ keys! {
     JobId => Job,
     TokenId => Token,
     AuditId => Audit,
+    WebhookId => Webhook,
+    DeliveryId => Delivery,
 }
 
 impl Document {
@@ -321,11 +350,15 @@ impl Document {
             Self::Jobs(it) => it.first.into(),
             Self::Token(it) => it.id.into(),
             Self::Audit(it) => it.id.into(),
+            Self::Webhook(it) => it.id.into(),
+            Self::Announcement(it) => Key { kind: Kind::Announcement, id: it.group.get() },
+            Self::Delivery(it) => it.id.into(),
         }
     }
 
-    /// Returns the id of what the document belongs to: a release's and a run's deployment, a
-    /// group's run, the run of jobs; 0 where it belongs to nothing.
+    /// Returns the id of what the document belongs to: a release's, a run's and a webhook's
+    /// deployment, a group's and an announcement's run, the run of jobs, a delivery's webhook; 0
+    /// where it belongs to nothing.
     #[must_use]
     pub fn parent(&self) -> i64 {
         match self {
@@ -334,6 +367,9 @@ impl Document {
             Self::Release(it) => it.deployment.get(),
             Self::Run(it) => it.deployment.get(),
             Self::Group(it) => it.run.get(),
+            Self::Webhook(it) => it.deployment.get(),
+            Self::Announcement(it) => it.run.get(),
+            Self::Delivery(it) => it.webhook.get(),
         }
     }
 
@@ -346,11 +382,18 @@ impl Document {
             Self::Environment(it) => Some(it.name.as_str()),
             Self::Run(it) => it.idempotency_key.as_deref(),
             Self::Token(it) => Some(&it.hash),
-            Self::Release(_) | Self::Group(_) | Self::Jobs(_) | Self::Audit(_) => None,
+            Self::Release(_)
+            | Self::Group(_)
+            | Self::Jobs(_)
+            | Self::Audit(_)
+            | Self::Webhook(_)
+            | Self::Announcement(_)
+            | Self::Delivery(_) => None,
         }
     }
 
-    /// Tells whether the document speaks of work that is not over: a group that has not ended.
+    /// Tells whether the document speaks of work that is not over: a group that has not ended, an
+    /// announcement, a message that is neither taken nor given up.
     #[must_use]
     pub fn is_live(&self) -> bool {
         match self {
@@ -361,7 +404,10 @@ impl Document {
             | Self::Environment(_)
             | Self::Jobs(_)
             | Self::Token(_)
-            | Self::Audit(_) => false,
+            | Self::Audit(_)
+            | Self::Webhook(_) => false,
+            Self::Announcement(_) => true,
+            Self::Delivery(it) => !it.failed,
         }
     }
 }

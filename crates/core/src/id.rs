@@ -119,6 +119,10 @@ ids! {
     TokenId = "access token";
     /// Names an audit record.
     AuditId = "audit record";
+    /// Names a webhook.
+    WebhookId = "webhook";
+    /// Names a message to a webhook.
+    DeliveryId = "delivery";
 }
 
 /// The place of a job in its group: jobs are addressed by it wherever the group is known.

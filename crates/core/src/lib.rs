@@ -21,6 +21,7 @@
 //! | [`mod@reference`] | `$name` and `${any name}` in payloads |
 //! | [`rule`] | remaps of connections and locations at import |
 //! | [`secret`] | names of secrets, and where their contents come from |
+//! | [`webhook`] | who is told that a job group has ended, and what is still to be told |
 //!
 //! Everything else stands at the root. What is *absent* here: the wall clock (time is an
 //! argument), random ids (the engine's door draws them), files, sockets, environment variables,
@@ -54,6 +55,7 @@ mod observer;
 mod outcome;
 pub mod secret;
 mod store;
+pub mod webhook;
 
 pub use name::DeploymentName;
 pub use name::ExecutorName;
@@ -68,6 +70,7 @@ pub use name::StepName;
 
 pub use id::AttemptId;
 pub use id::AuditId;
+pub use id::DeliveryId;
 pub use id::DeploymentId;
 pub use id::EnvironmentId;
 pub use id::Epoch;
@@ -80,6 +83,7 @@ pub use id::ReleaseId;
 pub use id::RunId;
 pub use id::Seq;
 pub use id::TokenId;
+pub use id::WebhookId;
 
 pub use digest::Digest;
 pub use digest::DigestError;

@@ -83,6 +83,9 @@ pub struct RunContext {
     pub traceparent: Option<TraceParent>,
     /// The resolved parameters.
     pub parameters: Resolution,
+    /// The ends of its groups are announced: the deployment had webhooks when it was accepted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub announce: bool,
 }
 
 impl RunContext {

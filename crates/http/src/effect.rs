@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobwright_core::parameter::Values;
+use jobwright_core::webhook::{Call, Webhook};
 use jobwright_core::{
     Bundle, Deployment, DeploymentId, Digest, EnvironmentParameter, GroupId, Key, ParameterName,
-    Release, ReleaseId, Revision, Role, Seal, StoreError, Token, TokenId,
+    Release, ReleaseId, Revision, Role, Seal, StoreError, Token, TokenId, WebhookId,
 };
 use jobwright_scheduler::{
     Actor, CancelError, DeploymentChange, DeploymentError, Engine, EnvironmentError, ImportError,
     ImportPreview, ReleaseError, RerunError, RunError, RunHandle, RunRequest, TokenError,
+    WebhookError,
 };
 
 use crate::app::App;
@@ -133,6 +135,26 @@ impl Permit<Deployer> {
         expected: Option<Revision>,
     ) -> Result<(), DeploymentError> {
         self.engine.delete_deployment_at(id, expected).await
+    }
+
+    pub(crate) async fn create_webhook(
+        &self,
+        of: DeploymentId,
+        call: Call,
+    ) -> Result<Webhook, WebhookError> {
+        self.engine.create_webhook(of, call).await
+    }
+
+    pub(crate) async fn change_webhook(
+        &self,
+        id: WebhookId,
+        call: Call,
+    ) -> Result<Webhook, WebhookError> {
+        self.engine.change_webhook(id, call).await
+    }
+
+    pub(crate) async fn delete_webhook(&self, id: WebhookId) -> Result<(), WebhookError> {
+        self.engine.delete_webhook(id).await
     }
 
     pub(crate) async fn import(

@@ -1,11 +1,12 @@
 //! What the engine's errors are on the wire: each its own status, name and message.
 
 use jobwright_core::parameter::Fault;
+use jobwright_core::webhook::CallFault;
 use jobwright_core::{NameError, StoreError};
 use jobwright_package::ReadError;
 use jobwright_scheduler::{
     CancelError, DeploymentError, Ended, EnvironmentError, ExpandError, ImportError, PrepareError,
-    ReadError as GroupError, ReleaseError, RerunError, RunError, TokenError,
+    ReadError as GroupError, ReleaseError, RerunError, RunError, TokenError, WebhookError,
 };
 
 use crate::problem::{Place, Problem, Sort, told};
@@ -145,6 +146,25 @@ impl From<RerunError> for Problem {
             RerunError::Read(error) => error.into(),
             RerunError::Run(error) => error.into(),
             RerunError::NotOver { .. } | RerunError::Complete(_) | _ => sorted!(Conflict, error),
+        }
+    }
+}
+
+impl From<WebhookError> for Problem {
+    fn from(error: WebhookError) -> Self {
+        match error {
+            WebhookError::Store(error) => error.into(),
+            WebhookError::NoDeployment(_) | WebhookError::NotFound(_) => sorted!(NotFound, error),
+            WebhookError::Call(faults) => {
+                let place = |fault: &CallFault| Place {
+                    pointer: Some(format!("#/{}", fault.member())),
+                    detail: told(fault),
+                };
+                let errors: Vec<_> = faults.iter().map(place).collect();
+                let first = errors.first().map(|it| it.detail.clone()).unwrap_or_default();
+                Problem::validation(first).errors(errors)
+            }
+            WebhookError::TooMany(_) | WebhookError::Changed | _ => sorted!(Conflict, error),
         }
     }
 }

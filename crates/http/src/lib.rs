@@ -73,6 +73,7 @@ mod rules;
 mod run;
 mod runs;
 mod tokens;
+mod webhooks;
 
 mod events;
 mod health;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobwright_core::Role;
+use jobwright_core::webhook::WebhookSender;
 use jobwright_package::Limits;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +48,8 @@ pub struct Options {
     /// What counts the engine's work for `/metrics`. Default nothing: then only the series of the
     /// API are there.
     pub meter: Option<Meter>,
+    /// Who sends webhooks. Default nobody: then none can be made.
+    pub webhooks: Option<Arc<dyn WebhookSender>>,
     /// When cancelled, streams and waits end and `/readyz` says so; cancel it before the listener.
     pub drain: CancellationToken,
 }
@@ -68,6 +71,7 @@ impl Default for Options {
             anonymous: None,
             logs: None,
             meter: None,
+            webhooks: None,
             drain: CancellationToken::new(),
         }
     }
@@ -137,6 +141,13 @@ impl Options {
         self
     }
 
+    /// Sets who sends webhooks.
+    #[must_use]
+    pub fn webhooks(mut self, sender: Arc<dyn WebhookSender>) -> Self {
+        self.webhooks = Some(sender);
+        self
+    }
+
     /// Sets the token whose cancellation ends streams and waits.
     #[must_use]
     pub fn drain(mut self, token: CancellationToken) -> Self {
@@ -154,6 +165,7 @@ impl std::fmt::Debug for Options {
             .field("requests_per_minute", &self.requests_per_minute)
             .field("anonymous", &self.anonymous)
             .field("logs", &self.logs.is_some())
+            .field("webhooks", &self.webhooks.is_some())
             .finish_non_exhaustive()
     }
 }

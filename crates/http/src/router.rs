@@ -20,7 +20,7 @@ use crate::spelling::Spelling;
 use crate::version::Version;
 use crate::{
     deployments, edge, environment, events, groups, health, jobs, logs, metrics, openapi,
-    overrides, releases, rules, run, runs, tokens,
+    overrides, releases, rules, run, runs, tokens, webhooks,
 };
 
 /// Makes the router of an engine. It may be nested under any path, and listens to nothing itself.
@@ -72,6 +72,7 @@ fn version() -> OpenApiRouter<App> {
         .merge(logs::routes())
         .merge(environment::routes())
         .merge(overrides::routes())
+        .merge(webhooks::routes())
         .merge(tokens::routes())
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use jobwright_core::webhook::{Delivery, Webhook};
 use jobwright_core::{
     Audit, AuditId, Deployment, DeploymentId, EnvironmentId, EnvironmentParameter, GroupId,
     GroupSummary, JobId, JobIndex, Package, Release, ReleaseId, Revision, Run, RunId, Seq,
-    StoreError, Token,
+    StoreError, Token, WebhookId,
 };
 use jobwright_scheduler::{
     AuditCheck, Ended, Engine, FoundRelease, GroupView, HistoryEntry, Page, PrepareError,
@@ -47,6 +48,9 @@ reads! {
     fn history(id: GroupId, from: Seq) -> Result<Vec<HistoryEntry>, ReadError>;
     fn environment_page(page: Page) -> Result<Vec<EnvironmentParameter>, StoreError>;
     fn find_environment(id: EnvironmentId) -> Result<Option<FoundParameter>, StoreError>;
+    fn webhooks_page(of: Option<DeploymentId>, page: Page) -> Result<Vec<Webhook>, StoreError>;
+    fn find_webhook(id: WebhookId) -> Result<Option<Webhook>, StoreError>;
+    fn deliveries_page(of: Option<WebhookId>, page: Page) -> Result<Vec<Delivery>, StoreError>;
     fn tokens() -> Result<Vec<Token>, StoreError>;
     fn check_audit() -> Result<AuditCheck, StoreError>;
     fn audit(before: Option<AuditId>, limit: u32) -> Result<Vec<Audit>, StoreError>;

@@ -13,6 +13,7 @@ mod rule;
 mod started;
 mod token;
 mod waiting;
+mod webhook;
 
 use jobwright_core::TokenId;
 use serde::Serialize;
@@ -33,6 +34,7 @@ pub(crate) use rule::{ObjectRuleBody, ValueRuleBody};
 pub(crate) use started::{Override, RunBody, RunParameters, StartedBody};
 pub(crate) use token::{AuditBody, AuditCheckBody, CreateToken, CreatedToken, TokenBody};
 pub(crate) use waiting::waiting;
+pub(crate) use webhook::{ChangeWebhook, CreateWebhook, DeliveryBody, TestedBody, WebhookBody};
 
 /// A reference to something by its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]

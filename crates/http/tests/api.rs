@@ -24,3 +24,5 @@ mod statuses;
 mod streams;
 #[path = "api/trace.rs"]
 mod trace;
+#[path = "api/webhooks.rs"]
+mod webhooks;

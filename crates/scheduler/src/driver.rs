@@ -26,7 +26,7 @@ use jobwright_core::{
     Artifacts, Attempt, Change, CommitError, DeploymentId, Executor, ExecutorName, ExecutorTraits,
     GroupId, NodeId, RunId, Store, StoreError, Timestamp, Verdict,
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
 use crate::clock::Clock;
@@ -73,6 +73,8 @@ pub(crate) struct Driver {
     pub(crate) attempts: HashMap<AttemptKey, Held, Spread>,
     pub(crate) artifacts: HashMap<(DeploymentId, RunId), Artifacts>,
     pub(crate) inline: Option<perform::Room>,
+    /// Told when something has been announced.
+    pub(crate) announced: Arc<Notify>,
     pub(crate) ending: shutdown::Ending,
     /// When the engine must have ended although its store is away, once somebody asked for it.
     pub(crate) ends_by: watch::Receiver<Option<Timestamp>>,

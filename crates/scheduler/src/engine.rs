@@ -12,6 +12,7 @@ mod gauges;
 mod group;
 mod ids;
 mod lists;
+mod outbox;
 mod prepare;
 mod releases;
 mod rerun;
@@ -22,6 +23,7 @@ mod shelf;
 mod submit;
 mod tokens;
 mod wait;
+mod webhooks;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -29,7 +31,7 @@ use std::time::Duration;
 
 use jobwright_core::{Durability, ExecutorName, GroupId, NodeId, Store, Timestamp};
 use thiserror::Error;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
 
 use crate::clock::Clock;
@@ -44,6 +46,7 @@ pub use environment::EnvironmentError;
 pub use gauges::Gauges;
 pub use group::{AttemptView, GroupView, HistoryEntry, JobView, ReadError};
 pub use lists::{FoundRelease, Page};
+pub use outbox::{NewDelivery, Settlement};
 pub use prepare::{Explanation, GroupPreview, PackageError, PrepareError};
 pub use releases::{ImportError, ImportPreview, ReleaseError};
 pub use rerun::{RerunError, RerunRequest};
@@ -51,6 +54,7 @@ pub use run::{PreparedRun, RunError, RunHandle, RunRequest};
 pub use seal::AuditCheck;
 pub use tokens::TokenError;
 pub use wait::{RunOutcome, WaitError};
+pub use webhooks::WebhookError;
 
 pub(crate) use gates::Accepting;
 use gates::Gates;
@@ -73,6 +77,8 @@ struct Inner {
     submitting: tokio::sync::Mutex<()>,
     executors: BTreeSet<ExecutorName>,
     advice: Option<Arc<builder::ExecutorAdvice>>,
+    /// Told when something has been announced to webhooks.
+    announced: Arc<Notify>,
     gates: Gates,
     prepared: Shelf<Prepared>,
     sender: mpsc::Sender<Message>,

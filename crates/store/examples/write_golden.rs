@@ -43,6 +43,8 @@ async fn main() -> Result<()> {
         rusqlite::Connection::open(&made)?
             .query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let path = |what| golden.join(format!("format-{format}.{what}"));
+    lines(&path("announced.events"), &sample::announced())?;
+    lines(&path("webhooks.documents"), &sample::webhooks())?;
     lines(&path("rerun.events"), &sample::rerun())?;
     lines(&path("later.documents"), &sample::later())?;
     lines(&path("events"), &sample::events())?;

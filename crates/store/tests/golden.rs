@@ -39,6 +39,8 @@ fn bytes_of_every_format_are_read() {
     for format in FORMATS {
         check(format, "events", &sample::events());
         check(format, "rerun.events", &sample::rerun());
+        check(format, "webhooks.documents", &sample::webhooks());
+        check(format, "announced.events", &sample::announced());
         check(format, "documents", &sample::documents());
         check(format, "later.documents", &sample::later());
     }

@@ -162,6 +162,7 @@ impl AttemptBuilder {
             policy: RunPolicy::Allow,
             deployment_limit: None,
             traceparent: None,
+            announce: false,
             parameters: Resolution {
                 reference_date: Timestamp::from_millis(0),
                 parameters: self.parameters.clone(),

@@ -20,7 +20,7 @@ async fn a_role_may_do_what_it_says_and_no_more() {
     for role in ["viewer", "operator", "deployer", "admin"] {
         tokens.push(token(&server, role).await);
     }
-    let cases: [(Method, &str, Value, [u16; 4]); 11] = [
+    let cases: [(Method, &str, Value, [u16; 4]); 13] = [
         (Method::GET, "/v4/deployments", Value::Null, [200, 200, 200, 200]),
         (Method::GET, "/v3/deployments/1/explain", Value::Null, [200, 200, 200, 200]),
         (Method::POST, "/v3/deployments/1/run", json!({}), [403, 201, 201, 201]),
@@ -35,6 +35,18 @@ async fn a_role_may_do_what_it_says_and_no_more() {
             "/v4/environmentParameters/package",
             json!({ "environmentParameters": [] }),
             [403, 403, 403, 201],
+        ),
+        (
+            Method::POST,
+            "/v4/flowRunParameterOverrides",
+            json!({ "flowId": 99, "overrideKey": "rows", "value": 1 }),
+            [403, 403, 404, 404],
+        ),
+        (
+            Method::POST,
+            "/v4/webhookFlowTasks",
+            json!({ "flowId": 1, "name": "a", "url": "https://example.org" }),
+            [403, 403, 409, 409],
         ),
         (Method::GET, "/v4/apiAccessTokens", Value::Null, [403, 403, 403, 200]),
     ];

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobwright_core::{
-    Append, CancelReason, Change, Commit, CommitError, Event, GroupId, Kind, Record, Refusal,
-    RunId, StoreError, Timestamp,
+    Append, CancelReason, Change, Commit, CommitError, Document, Event, GroupId, Kind, Record,
+    Refusal, RunId, StoreError, Timestamp,
 };
 
 use super::message::{Submission, SubmitError};
@@ -51,6 +51,9 @@ impl Driver {
         self.turn.records.clear();
         self.hub.turn(&commit);
         self.audience.kept(&commit);
+        if !self.turn.out.announcements.is_empty() {
+            self.announced.notify_one();
+        }
         self.answer_refused(refused);
         Ok(())
     }
@@ -71,10 +74,13 @@ impl Driver {
         })
     }
 
-    /// The documents that become durable with the turn.
+    /// The documents that become durable with the turn: those of the runs that it accepted, who
+    /// asked for cancellations, and what webhooks are to be told of the groups that ended.
     fn changes(&self) -> Vec<Change> {
         let runs = self.turn.submissions.values().flat_map(|it| &it.changes);
-        runs.chain(self.turn.records.values()).cloned().collect()
+        let told = self.turn.out.announcements.iter();
+        let told = told.map(|it| Change::insert(Document::Announcement(it.clone())));
+        runs.chain(self.turn.records.values()).cloned().chain(told).collect()
     }
 
     /// Forgets who asked for cancellations that did not come about: the group had ended, or was
@@ -168,6 +174,7 @@ impl Driver {
             .out
             .effects
             .retain(|effect| !effect.group().is_some_and(|it| groups.contains(&it)));
+        self.turn.out.announcements.retain(|it| !groups.contains(&it.group));
         self.turn.reports.extend(groups.iter().map(|group| Input::Forget { group: *group }));
         groups
     }

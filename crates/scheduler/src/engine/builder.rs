@@ -10,7 +10,7 @@ use jobwright_core::{
     Executor, ExecutorName, NameError, NodeId, Observer, PoolName, Store, StoreError,
 };
 use thiserror::Error;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -181,6 +181,7 @@ impl EngineBuilder {
         let node = NodeId(Uuid::now_v7());
         let (sender, inbox) = mpsc::channel(INBOX);
         let (clock, hub, ends_by) = (Clock::start(), Hub::new(), watch::Sender::new(None));
+        let announced = Arc::<Notify>::default();
         let listener = Arc::new(Listener::new(sender.clone(), hub.clone(), clock));
         let executors = seats.keys().cloned().collect();
         let machine = Scheduler::new(&capacity);
@@ -200,6 +201,7 @@ impl EngineBuilder {
             attempts: HashMap::default(),
             artifacts: HashMap::new(),
             inline: None,
+            announced: Arc::clone(&announced),
             ending: Default::default(),
             ends_by: ends_by.subscribe(),
         };
@@ -213,6 +215,7 @@ impl EngineBuilder {
             clock,
             executors,
             advice: self.advice,
+            announced,
             gates: Gates::default(),
             prepared: Shelf::new(),
             sender,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jobwright_core::webhook::{Announcement, Delivery, Webhook};
 use jobwright_core::{
     Audit, Change, Commit, CommitError, Deployment, Document, EnvironmentParameter, GroupSummary,
     JobBlock, Key, Query, Refusal, Release, Revision, Run, StoreError, Token,
@@ -36,6 +37,9 @@ filed! {
     JobBlock in Jobs,
     Token in Token,
     Audit in Audit,
+    Webhook in Webhook,
+    Announcement in Announcement,
+    Delivery in Delivery,
 }
 
 /// Why a document was not written.

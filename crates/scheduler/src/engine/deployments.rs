@@ -99,6 +99,7 @@ impl Engine {
             run_policy: RunPolicy::Allow,
             limit: None,
             paused: false,
+            webhooks: 0,
             created_by: self.actor(),
             updated_by: self.actor(),
             created_at: now,
@@ -268,7 +269,9 @@ impl Engine {
         if !releases.is_empty() {
             return Err(DeploymentError::NotEmpty { deployment: id, releases: releases.len() });
         }
-        match self.write(vec![Change::remove(id.into(), revision)], Vec::new()).await {
+        let mut changes = vec![Change::remove(id.into(), revision)];
+        changes.extend(self.without_webhooks(id).await?);
+        match self.write(changes, Vec::new()).await {
             Ok(()) => Ok(()),
             Err(WriteError::Store(error)) => Err(error.into()),
             Err(WriteError::Changed | WriteError::Taken(_)) => Err(DeploymentError::Changed(id)),

@@ -171,6 +171,7 @@ fn context(draft: &Draft, asked: &Asked, run: RunId) -> Arc<RunContext> {
         trigger: asked.trigger,
         policy: draft.deployment.run_policy,
         deployment_limit: draft.deployment.limit,
+        announce: draft.deployment.webhooks > 0,
         parameters: draft.parameters.clone(),
         traceparent: asked.traceparent,
     })

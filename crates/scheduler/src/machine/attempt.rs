@@ -121,6 +121,9 @@ impl Scheduler {
         }
         let (id, verdict) = (group.id, group.verdict());
         self.record(slot, Event::GroupEnded { verdict }, now, out);
+        if self.group(slot).plan.run.announce {
+            out.announcements.push(self.group(slot).announcement(verdict, now));
+        }
         out.effects.push(Effect::Announce { group: id, verdict });
         if let Some(run) = self.remove(slot) {
             self.start_run(run, now, out);

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use jobwright_core::webhook::Announcement;
 use jobwright_core::{
     CancelReason, Epoch, Event, GroupId, GroupSummary, JobIndex, JobInput, Next, Plan, PlannedJob,
     Seq, Status, Success, Timestamp, Trigger, Verdict,
@@ -230,6 +231,21 @@ impl Group {
             jobs: self.jobs.len() as u32,
             created_at: self.created_at,
             updated_at: self.updated_at,
+        }
+    }
+
+    /// What webhooks are to be told of the group's end.
+    pub(super) fn announcement(&self, verdict: Verdict, at: Timestamp) -> Announcement {
+        let run = &self.plan.run;
+        Announcement {
+            group: self.id,
+            run: run.run,
+            session: run.session,
+            deployment: run.deployment,
+            release: run.release,
+            outputs: self.plan.outputs.clone(),
+            status: status_of(verdict),
+            at,
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use jobwright_core::webhook::Announcement;
 use jobwright_core::{
     AttemptId, CancelReason, Epoch, Event, GroupId, GroupSummary, Handle, JobIndex, JobInput,
     NodeId, Outcome, Plan, RunId, Seq, Stop, Verdict,
@@ -156,6 +157,8 @@ impl Order {
 pub struct StepResult {
     /// New events, one entry per group, in the order in which groups were first touched.
     pub journal: Vec<GroupEvents>,
+    /// What webhooks are to be told, to be kept with the events.
+    pub announcements: Vec<Announcement>,
     /// What to do when they are durable, in order.
     pub effects: Vec<Effect>,
     /// More attempts could be requested at once: the next turn, with a [`Input::Tick`] if with
@@ -177,6 +180,7 @@ impl StepResult {
             }
         }
         self.effects.clear();
+        self.announcements.clear();
         self.more = false;
         self.requested = 0;
         self.turn += 1;

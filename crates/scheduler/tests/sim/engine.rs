@@ -160,6 +160,10 @@ impl World {
             let journal = &self.store.journals[&id];
             journal.owner == engine && !journal.is_ended
         };
+        let mine_or_ended = |id: GroupId| {
+            self.store.journals.get(&id).is_some_and(|journal| journal.owner == engine)
+                && self.oracle.groups.contains_key(&id)
+        };
         let mut usage = Usage::of(&self.oracle, &it.capacity, &it.limits, mine);
         // A limit that was lowered in this turn binds from the next on.
         let mut lenient = usage.raised_to(old);
@@ -179,6 +183,16 @@ impl World {
                     assert!(ahead.is_empty(), "group {} overtakes {ahead:?}", row.group);
                 }
             }
+        }
+        let ends = |row: &&jobwright_scheduler::machine::GroupEvents| {
+            row.events.iter().any(|event| matches!(event, Event::GroupEnded { .. }))
+                && self.oracle.groups[&row.group].plan.run.announce
+        };
+        let told: Vec<_> = out.announcements.iter().map(|it| it.group).collect();
+        let due: Vec<_> =
+            out.journal.iter().filter(|row| mine_or_ended(row.group)).filter(ends).collect();
+        for row in due {
+            assert!(told.contains(&row.group), "the end of group {} is announced", row.group);
         }
         for id in self.store.unfinished(engine) {
             if !machine.drives(id) {

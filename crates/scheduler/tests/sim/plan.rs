@@ -31,6 +31,7 @@ pub(crate) fn run(
         policy,
         deployment_limit: limit,
         traceparent: None,
+        announce: run.is_multiple_of(2),
         parameters: Resolution {
             reference_date: Timestamp::from_millis(0),
             parameters: Vec::new(),

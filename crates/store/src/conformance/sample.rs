@@ -84,6 +84,7 @@ pub(super) fn deployment(id: i64, name: &str) -> Document {
         run_policy: RunPolicy::Queue,
         limit: Some(4),
         paused: false,
+        webhooks: 0,
         created_by: None,
         updated_by: None,
         created_at: NOW,

@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
+use jobwright_core::webhook::{Announcement, Answer, Call, Delivery, Method, Moment, Webhook};
 use jobwright_core::{
-    Append, Audit, AuditId, CancelReason, CarriedJob, Cause, Change, Commit, Deed, Deployment,
-    DeploymentId, DeploymentName, Digest, Document, EnvironmentId, EnvironmentParameter, Epoch,
-    Event, ExecutorName, Failure, FailureClass, FailurePolicy, FlowName, GroupId, GroupSummary,
-    Handle, JobBlock, JobId, JobIndex, JobKind, Next, NodeId, Outcome, OutputName, OutputTrigger,
-    PackageName, ParameterName, Plan, PlannedJob, PlannedNeed, PlannedStep, Policy, Record,
-    Release, ReleaseId, Role, Run, RunContext, RunGroup, RunId, RunPolicy, Seq, Status, StepName,
-    StopReason, Success, Timeout, Timestamp, Token, TokenId, Trigger, Verb, Verdict, parameter,
-    rule,
+    Append, Audit, AuditId, CancelReason, CarriedJob, Cause, Change, Commit, Deed, DeliveryId,
+    Deployment, DeploymentId, DeploymentName, Digest, Document, EnvironmentId,
+    EnvironmentParameter, Epoch, Event, ExecutorName, Failure, FailureClass, FailurePolicy,
+    FlowName, GroupId, GroupSummary, Handle, JobBlock, JobId, JobIndex, JobKind, Next, NodeId,
+    Outcome, OutputName, OutputTrigger, PackageName, ParameterName, Plan, PlannedJob, PlannedNeed,
+    PlannedStep, Policy, Record, Release, ReleaseId, Role, Run, RunContext, RunGroup, RunId,
+    RunPolicy, Seq, Status, StepName, StopReason, Success, Timeout, Timestamp, Token, TokenId,
+    Trigger, Verb, Verdict, WebhookId, parameter, rule,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -35,6 +36,7 @@ fn plan() -> Plan {
         policy: RunPolicy::CancelPrevious,
         deployment_limit: Some(8),
         traceparent: None,
+        announce: false,
         parameters: resolution(),
     };
     let policy = serde_json::from_value(json!({
@@ -178,6 +180,13 @@ pub(crate) fn rerun() -> Vec<Event> {
     [carried, silent].map(|carried| Event::Accepted { plan: Arc::new(plan(carried)) }).into()
 }
 
+/// The beginning of a group whose end is announced.
+pub(crate) fn announced() -> Vec<Event> {
+    let mut plan = plan();
+    plan.run = Arc::new(RunContext { announce: true, ..(*plan.run).clone() });
+    vec![Event::Accepted { plan: Arc::new(plan) }]
+}
+
 pub(crate) fn documents() -> Vec<Document> {
     let (deployment, release) = (DeploymentId::new(1).unwrap(), ReleaseId::new(2).unwrap());
     let run = RunId::new(3).unwrap();
@@ -203,6 +212,7 @@ pub(crate) fn documents() -> Vec<Document> {
             run_policy: RunPolicy::Skip,
             limit: Some(4),
             paused: false,
+            webhooks: 0,
             created_by: None,
             updated_by: None,
             created_at: AT,
@@ -263,6 +273,7 @@ pub(crate) fn later() -> Vec<Document> {
     vec![
         Document::Deployment(Deployment {
             paused: true,
+            webhooks: 0,
             created_by: Some(by),
             updated_by: Some(by),
             ..deployment
@@ -293,6 +304,75 @@ pub(crate) fn later() -> Vec<Document> {
                 .into(),
             seal: None,
         }),
+    ]
+}
+
+/// Webhooks, and what they are to be told.
+pub(crate) fn webhooks() -> Vec<Document> {
+    let (deployment, release) = (DeploymentId::new(1).unwrap(), ReleaseId::new(2).unwrap());
+    let output = OutputName::new("report").unwrap();
+    let plain = Call {
+        name: "plain".to_owned(),
+        url: "https://example.org/hook".to_owned(),
+        method: Method::Post,
+        trigger: Moment::Done,
+        outputs: Vec::new(),
+        body: None,
+        headers: Default::default(),
+        secret: None,
+        retry: true,
+    };
+    let full = Call {
+        method: Method::Patch,
+        trigger: Moment::Failure,
+        outputs: vec![output.clone()],
+        body: Some("{\"job\":\"$jobId\"}".to_owned()),
+        headers: [("x-team".to_owned(), "blue".to_owned())].into(),
+        secret: Some("hook-key".to_owned()),
+        retry: false,
+        ..plain.clone()
+    };
+    let webhook = |id, call, created_by| {
+        let id = WebhookId::new(id).unwrap();
+        Document::Webhook(Webhook {
+            id,
+            deployment,
+            call,
+            created_by,
+            created_at: AT,
+            updated_at: AT,
+        })
+    };
+    let delivery = |failed, body: Option<&str>, last| {
+        Document::Delivery(Delivery {
+            id: DeliveryId::new(5).unwrap(),
+            webhook: WebhookId::new(2).unwrap(),
+            group: group(),
+            key: "s.7.2".to_owned(),
+            body: body.map(str::to_owned),
+            failed,
+            tries: 2,
+            next_at: AT,
+            last,
+            created_at: AT,
+        })
+    };
+    let answer = Answer { status: Some(500), error: Some("it failed".to_owned()) };
+    vec![
+        webhook(1, plain, None),
+        webhook(2, full, Some(TokenId::new(1).unwrap())),
+        Document::Announcement(Announcement {
+            group: group(),
+            run: RunId::new(3).unwrap(),
+            session: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0002),
+            deployment,
+            release,
+            outputs: vec![output],
+            status: Status::Failed,
+            at: AT,
+        }),
+        delivery(false, Some("{}"), None),
+        delivery(true, None, Some(answer)),
     ]
 }
 
