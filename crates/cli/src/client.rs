@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use tower::ServiceExt as _;
 
 use crate::args::Options;
-use crate::compose::{self, Composed};
+use crate::compose::{self, Composed, Purpose};
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::tls;
@@ -45,7 +45,7 @@ pub(crate) struct Client {
 
 impl Client {
     /// Finds the server, or opens the data directory.
-    pub(crate) async fn open(options: &Options) -> Result<Self, Failure> {
+    pub(crate) async fn open(options: &Options, purpose: Purpose) -> Result<Self, Failure> {
         let server = options.server.as_deref().map(str::trim).filter(|it| !it.is_empty());
         if let Some(server) = server {
             let base = address(server)?;
@@ -53,7 +53,7 @@ impl Client {
             let token = remote_token(options)?;
             return Ok(Self { http, base, token, local: None });
         }
-        let (composed, token) = open_here(options).await?;
+        let (composed, token) = open_here(options, purpose).await?;
         let http = tls::client(HERE).map_err(anyhow::Error::from)?;
         Ok(Self { http, base: HERE.to_owned(), token, local: Some(composed) })
     }
@@ -171,11 +171,15 @@ async fn here(composed: &Composed, request: reqwest::Request) -> Result<Response
 }
 
 /// Opens the data directory and takes the token of whoever owns it.
-async fn open_here(options: &Options) -> Result<(Composed, SecretString), Failure> {
+async fn open_here(
+    options: &Options,
+    purpose: Purpose,
+) -> Result<(Composed, SecretString), Failure> {
     let token = shown_token()?;
     let config = Config::load(options.config.as_deref()).map_err(anyhow::Error::from)?;
     let data = options.data.clone().unwrap_or_else(compose::default_data);
-    let composed = compose::open(&config, &data).await.map_err(|error| held(error, &data))?;
+    let composed =
+        compose::open(&config, &data, purpose).await.map_err(|error| held(error, &data))?;
     if let Some(token) = token {
         return Ok((composed, token));
     }

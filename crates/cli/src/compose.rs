@@ -6,6 +6,7 @@ mod executors;
 mod folder;
 mod logs;
 mod owner;
+mod seals;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,9 +14,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use jobwright_adapters::EnvSecrets;
-use jobwright_http::{Options, axum};
+use jobwright_http::{Meter, Options, axum};
 use jobwright_scheduler::{Engine, ShutdownReport};
 use jobwright_store::{SqliteOptions, SqliteStore};
+use jobwright_webhooks::Webhooks;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
@@ -32,28 +34,80 @@ pub(crate) struct Composed {
     /// When cancelled, streams and waits end and `/readyz` says so.
     pub(crate) drain: CancellationToken,
     store: Arc<SqliteStore>,
+    /// Only of an engine that works: whoever looks announces nothing and seals nothing.
+    working: Option<Working>,
+}
+
+/// What goes on beside a working engine.
+struct Working {
+    webhooks: Webhooks,
+    seals: seals::Seals,
+}
+
+/// What an engine is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To drive job groups: it takes up what an earlier engine left unfinished.
+    Work,
+    /// To read, and to change what is no job group.
+    Look,
 }
 
 /// Opens the store below the data folder, which is made if its parent is there, and starts the
-/// engine on it with the executors of the configuration: it takes up what an earlier one left
-/// unfinished. Not cancel safe.
+/// engine on it with the executors of the configuration. Not cancel safe.
 ///
 /// # Errors
 /// The folder cannot be used, the store cannot be opened (another process may have it), or the
 /// engine does not start.
 #[tracing::instrument(name = "open", skip_all, err(level = "debug"))]
-pub(crate) async fn open(config: &Config, data: &Path) -> anyhow::Result<Composed> {
+pub(crate) async fn open(
+    config: &Config,
+    data: &Path,
+    purpose: Purpose,
+) -> anyhow::Result<Composed> {
     folder::make(data)?;
     let store = Arc::new(open_store(config, data.join(&config.store.path)).await?);
     let executors::Ready { mut builder, roots } = executors::build(config, data);
-    builder = builder.shared_store(Arc::clone(&store) as _);
+    let meter = Meter::new();
+    builder = builder.shared_store(Arc::clone(&store) as _).observer(meter.clone());
     builder = builder.secrets(EnvSecrets::new(&config.secrets.env_prefix));
+    if purpose == Purpose::Look {
+        builder = builder.leave_unfinished();
+    }
     let engine = builder.start().await.context("the engine does not start")?;
     let drain = CancellationToken::new();
     let logs = logs::LocalLogs::new(engine.clone(), roots);
-    let options = options(&config.server).drain(drain.clone()).logs(logs);
+    let mut options = options(&config.server).drain(drain.clone()).logs(logs).meter(meter);
+    let working = match purpose {
+        Purpose::Work => Some(Working::start(&engine, config)?),
+        Purpose::Look => None,
+    };
+    if let Some(working) = &working {
+        options = options.webhooks(working.webhooks.sender());
+    }
     let router = jobwright_http::router(engine.clone(), options);
-    Ok(Composed { engine, router, drain, store })
+    Ok(Composed { engine, router, drain, store, working })
+}
+
+impl Working {
+    fn start(engine: &Engine, config: &Config) -> anyhow::Result<Self> {
+        let keys = Arc::new(EnvSecrets::new(&config.secrets.env_prefix));
+        let mut options = jobwright_webhooks::Options::default().secrets(keys);
+        for allowed in &config.webhooks.allow {
+            options = options.allow(allowed.0.clone());
+        }
+        if config.webhooks.closed {
+            options = options.closed();
+        }
+        let webhooks = Webhooks::start(engine.clone(), options);
+        let webhooks = webhooks.context("webhooks cannot be sent")?;
+        Ok(Self { webhooks, seals: seals::Seals::start(engine.clone()) })
+    }
+
+    async fn end(self) {
+        self.webhooks.shutdown().await;
+        self.seals.end().await;
+    }
 }
 
 /// Opening blocks: recovering a log may take its time.
@@ -105,6 +159,9 @@ impl Composed {
     /// The engine had ended already because its store broke, or the store cannot be closed.
     pub(crate) async fn close(self, grace: Duration) -> anyhow::Result<()> {
         self.drain.cancel();
+        if let Some(working) = self.working {
+            working.end().await;
+        }
         let ended = self.engine.shutdown(grace).await;
         let closed = self.store.close().await;
         told(&ended.context("the engine had ended before")?);

@@ -39,6 +39,7 @@ pub(crate) struct Config {
     pub(crate) pools: BTreeMap<PoolName, NonZeroU32>,
     pub(crate) engine: Engine,
     pub(crate) secrets: Secrets,
+    pub(crate) webhooks: Webhooks,
     pub(crate) telemetry: Telemetry,
 }
 
@@ -108,6 +109,27 @@ pub(crate) enum OnShutdown {
 pub(crate) struct Secrets {
     /// What the names of the environment's variables begin with that hold secrets.
     pub(crate) env_prefix: String,
+}
+
+/// Where webhooks may go.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Webhooks {
+    /// Hosts and networks that would be refused otherwise.
+    pub(crate) allow: Vec<Allowed>,
+    /// Whether they may go nowhere else.
+    pub(crate) closed: bool,
+}
+
+/// A host or a network of the configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Allowed(pub(crate) jobwright_webhooks::Allowed);
+
+impl<'de> Deserialize<'de> for Allowed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(serde::de::Error::custom)
+    }
 }
 
 /// What is told about the server, and to whom.
@@ -189,6 +211,7 @@ impl Default for Config {
             pools: BTreeMap::new(),
             engine: Engine::default(),
             secrets: Secrets::default(),
+            webhooks: Webhooks::default(),
             telemetry: Telemetry::default(),
         }
     }

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use tokio::net::TcpListener;
 
-use crate::compose::{self, Composed, FirstToken};
+use crate::compose::{self, Composed, FirstToken, Purpose};
 use crate::config::{Config, LogFormat};
 use crate::telemetry;
 
@@ -97,7 +97,7 @@ async fn run(args: &Serve, config: &Config) -> anyhow::Result<Ended> {
     let listener = listen::bind(config.server.listen).await?;
     let mut signals = ending::Signals::new()?;
     let composed = tokio::select! {
-        opened = compose::open(config, &data) => opened?,
+        opened = compose::open(config, &data, Purpose::Work) => opened?,
         // Recovery may take its time, and whatever is cut short is done by the next start.
         (_, code) = signals.next() => std::process::exit(code),
     };

@@ -216,15 +216,16 @@ pub trait Store: Send + Sync + 'static {
     async fn claim(&self, owner: NodeId, limit: u32) -> Result<Vec<Lease>, StoreError>;
 
     /// Keeps the node's groups from being claimed by others for so long, by the store's clock,
-    /// counted from a moment between the call and its return. The last call counts, also where it is
-    /// shorter. Does not bring back what others claimed after an earlier lease had ended. A store that is not shared does nothing.
+    /// counted from a moment between the call and its return. The last call counts, also where it
+    /// is shorter. Does not bring back what others claimed after an earlier lease had ended. A
+    /// store that is not shared does nothing.
     async fn renew(&self, owner: NodeId, lease: Duration) -> Result<(), StoreError>;
 
     /// Returns when another node may have changed something. A hint, never the truth: it may return
     /// for nothing, and may miss a change. Cancel safe. Never returns where the store has no way to
     /// tell, as by default.
     async fn woken(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Gives the node's groups up at once: the next claim may take them.

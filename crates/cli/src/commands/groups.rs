@@ -45,6 +45,16 @@ enum Verb {
     Cancel(Cancel),
 }
 
+impl Groups {
+    /// Whether job groups go on meanwhile.
+    pub(crate) fn works(&self) -> bool {
+        match self.verb {
+            Verb::List { .. } | Verb::Show { .. } => false,
+            Verb::Wait { .. } | Verb::Cancel(_) => true,
+        }
+    }
+}
+
 pub(crate) async fn perform(session: &Session, command: Groups) -> Done {
     match command.verb {
         Verb::List { which, part } => {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::args::{Format, Options, Part};
 use crate::client::Client;
+use crate::compose::Purpose;
 use crate::exit::{Exit, Failure};
 use crate::render::{DEPLOYMENTS, Noun, Output, note};
 
@@ -23,9 +24,9 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) async fn open(options: &Options) -> Result<Self, Failure> {
+    pub(crate) async fn open(options: &Options, purpose: Purpose) -> Result<Self, Failure> {
         let output = Output::new(options.format(), !options.no_headers);
-        Ok(Self { client: Client::open(options).await?, output, yes: options.yes })
+        Ok(Self { client: Client::open(options, purpose).await?, output, yes: options.yes })
     }
 
     pub(crate) async fn close(self) -> Result<(), Failure> {

@@ -52,7 +52,9 @@ pub(super) async fn serve(
     config: &Config,
 ) -> anyhow::Result<Ended> {
     let stop = CancellationToken::new();
-    let server = axum::serve(listener, composed.router.clone());
+    let router = composed.router.clone();
+    let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
+    let server = axum::serve(listener, service);
     let server = server.with_graceful_shutdown(stop.clone().cancelled_owned());
     // It goes on accepting while the rest ends: who asks must be told that the server is not ready.
     let mut serving = JoinSet::new();

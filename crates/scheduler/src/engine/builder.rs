@@ -41,6 +41,7 @@ pub struct EngineBuilder {
     secrets: Option<Arc<dyn SecretSource>>,
     advice: Option<Arc<ExecutorAdvice>>,
     observers: Vec<Arc<dyn Observer>>,
+    leaves_unfinished: bool,
     fault: Option<StartError>,
 }
 
@@ -149,6 +150,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Leaves what earlier engines left unfinished as it is: for a program that only looks, or that
+    /// changes nothing but the catalog.
+    pub fn leave_unfinished(mut self) -> Self {
+        self.leaves_unfinished = true;
+        self
+    }
+
     /// Starts the engine on the current tokio runtime, and takes up every unfinished group of the
     /// store. Not cancel safe.
     ///
@@ -163,20 +171,8 @@ impl EngineBuilder {
         if let Some(name) = self.limits.keys().find(|name| !self.executors.contains_key(*name)) {
             return Err(StartError::NoExecutor(name.clone()));
         }
-        let seats: BTreeMap<_, _> = self
-            .executors
-            .into_iter()
-            .map(|(name, executor)| {
-                let traits = executor.traits();
-                (name, Seat { executor, traits })
-            })
-            .collect();
-        let slots =
-            |name: &ExecutorName, seat: &Seat| self.limits.get(name).copied().or(seat.traits.slots);
-        let capacity = Capacity {
-            executors: seats.iter().map(|(name, it)| (name.clone(), slots(name, it))).collect(),
-            pools: self.pools.into_iter().collect(),
-        };
+        let seats = seats(self.executors);
+        let capacity = capacity(&seats, &self.limits, self.pools);
         #[expect(clippy::disallowed_methods, reason = "the engine's door: one id per life")]
         let node = NodeId(Uuid::now_v7());
         let (sender, inbox) = mpsc::channel(INBOX);
@@ -226,8 +222,31 @@ impl EngineBuilder {
             end,
         });
         let engine = Engine(inner, None);
-        engine.resume().await?;
+        if !self.leaves_unfinished {
+            engine.resume().await?;
+        }
         Ok(engine)
+    }
+}
+
+fn seats(executors: BTreeMap<ExecutorName, Arc<dyn Executor>>) -> BTreeMap<ExecutorName, Seat> {
+    let seat = |(name, executor): (ExecutorName, Arc<dyn Executor>)| {
+        let traits = executor.traits();
+        (name, Seat { executor, traits })
+    };
+    executors.into_iter().map(seat).collect()
+}
+
+/// What the engine allows at a time: its own limits, or what its executors say of themselves.
+fn capacity(
+    seats: &BTreeMap<ExecutorName, Seat>,
+    limits: &BTreeMap<ExecutorName, u32>,
+    pools: BTreeMap<PoolName, u32>,
+) -> Capacity {
+    let slots = |name, seat: &Seat| limits.get(name).copied().or(seat.traits.slots);
+    Capacity {
+        executors: seats.iter().map(|(name, seat)| (name.clone(), slots(name, seat))).collect(),
+        pools: pools.into_iter().collect(),
     }
 }
 
