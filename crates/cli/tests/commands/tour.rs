@@ -1,5 +1,8 @@
 //! Every command once as it should go and once as it should not, without a server and with one.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
 use super::shell::Shell;
 
 /// What a new user does, in the order of the manual.
@@ -87,6 +90,14 @@ fn runs(shell: &mut Shell) {
         "cancel 1",
         "cancel 1 --yes",
         "cancel",
+        "deployments create broken",
+        "releases import broken broken.yaml -o id",
+        "run broken --wait",
+        "retry 2 -o id",
+        "groups wait 3",
+        "jobs list 3",
+        "retry 1",
+        "retry 99",
     ] {
         shell.run(line);
     }
@@ -119,6 +130,26 @@ fn everything_works_without_a_server() {
         tour(&mut shell);
         insta::assert_snapshot!(name, shell.transcript());
     }
+}
+
+#[test]
+fn who_looks_leaves_unfinished_work_alone() {
+    let mut shell = Shell::local();
+    shell.run("deployments create slow");
+    shell.run("releases import slow slow.yaml");
+    let mut engine = shell.command(&["run", "slow"]);
+    let mut engine = engine.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(engine.stderr.take().unwrap()).lines();
+    assert!(told.any(|line| line.unwrap().ends_with("begins")), "the job never began");
+    engine.kill().unwrap();
+    engine.wait().unwrap();
+    let left = shell.run("jobs show 1 --json");
+    for line in ["groups list", "groups show 1", "jobs list 1", "jobs why 1", "explain slow"] {
+        shell.run(line);
+    }
+    assert_eq!(shell.run("jobs show 1 --json"), left, "somebody took the group up");
+    shell.run("cancel 1 --yes");
+    assert!(shell.run("groups wait 1 -o json").contains("Canceled"), "{}", shell.transcript());
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Ids in blocks: the store is asked once per block, not once per run. What is left of a block when
-//! the engine ends stays unused.
+//! Ids in blocks: the store is asked once per block, not once per run. Blocks begin small and grow
+//! with what is taken, since what is left of one when the engine ends stays unused.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,37 +10,46 @@ use tokio::sync::Mutex;
 /// Ids of the kinds that are taken often.
 pub(super) struct Ids {
     store: Arc<dyn Store>,
-    runs: Mutex<Range<i64>>,
-    groups: Mutex<Range<i64>>,
-    jobs: Mutex<Range<i64>>,
-    audits: Mutex<Range<i64>>,
+    runs: Mutex<Block>,
+    groups: Mutex<Block>,
+    jobs: Mutex<Block>,
+    audits: Mutex<Block>,
+}
+
+/// Ids that were allocated and not taken yet.
+struct Block {
+    ids: Range<i64>,
+    /// How many are allocated next; twice as many each time.
+    size: u32,
+    most: u32,
 }
 
 impl Ids {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
-        let none = || Mutex::new(0..0);
-        Self { store, runs: none(), groups: none(), jobs: none(), audits: none() }
+        let block = |most| Mutex::new(Block { ids: 0..0, size: 1, most });
+        Self { store, runs: block(64), groups: block(256), jobs: block(4096), audits: block(256) }
     }
 
     /// Takes consecutive ids and returns the first.
     pub(super) async fn take(&self, kind: Kind, count: u32) -> Result<i64, StoreError> {
-        let (block, size) = match kind {
-            Kind::Run => (&self.runs, 64),
-            Kind::Group => (&self.groups, 256),
-            Kind::Job => (&self.jobs, 4096),
-            Kind::Audit => (&self.audits, 256),
+        let block = match kind {
+            Kind::Run => &self.runs,
+            Kind::Group => &self.groups,
+            Kind::Job => &self.jobs,
+            Kind::Audit => &self.audits,
             Kind::Deployment | Kind::Release | Kind::Environment | Kind::Token | _ => {
                 return self.store.allocate(kind, count).await;
             }
         };
         let mut block = block.lock().await;
-        if block.end - block.start < i64::from(count) {
-            let size = count.max(size);
+        if block.ids.end - block.ids.start < i64::from(count) {
+            let size = block.size.max(count);
             let first = self.store.allocate(kind, size).await?;
-            *block = first..first + i64::from(size);
+            block.ids = first..first + i64::from(size);
+            block.size = size.saturating_mul(2).min(block.most);
         }
-        let first = block.start;
-        block.start += i64::from(count);
+        let first = block.ids.start;
+        block.ids.start += i64::from(count);
         Ok(first)
     }
 }
