@@ -25,8 +25,8 @@ else
     done
 fi
 
-bin=${CARGO_TARGET_DIR:-target}/release/examples
-cargo build --locked --release --examples
+bin=${CARGO_TARGET_DIR:-target}/debug/examples
+cargo build --locked --examples
 
 failed=0
 for example in "${examples[@]}"; do

@@ -20,8 +20,8 @@ seed=${JOBWRIGHT_KILL9_SEED:-$(($(date +%s) % 32768))}
 RANDOM=$seed
 echo "seed $seed: JOBWRIGHT_KILL9_SEED=$seed tests/kill9.sh $rounds"
 
-cargo build --locked --release --examples
-bin=${CARGO_TARGET_DIR:-target}/release/examples
+cargo build --locked --examples
+bin=${CARGO_TARGET_DIR:-target}/debug/examples
 scratch=$(mktemp -d)
 running=""
 
