@@ -7,11 +7,15 @@ use uuid::Uuid;
 use crate::access::{Audit, Token};
 use crate::digest::Digest;
 use crate::flow::OutputTrigger;
-use crate::id::{AuditId, DeploymentId, EnvironmentId, GroupId, JobId, ReleaseId, RunId, TokenId};
+use crate::id::{
+    AuditId, BackfillId, DeploymentId, EnvironmentId, GroupId, JobId, ReleaseId, RunId, ScheduleId,
+    TokenId,
+};
 use crate::name::{DeploymentName, FlowName, OutputName, PackageName, ParameterName};
 use crate::parameter::Values;
 use crate::policy::RunPolicy;
 use crate::rule::{ObjectRule, RuleChanges, ValueRule};
+use crate::schedule::{Backfill, BackfillState, Schedule};
 use crate::time::Timestamp;
 
 /// A named container of releases.
@@ -236,6 +240,10 @@ pub enum Document {
     Token(Token),
     /// An audit record.
     Audit(Audit),
+    /// A schedule.
+    Schedule(Schedule),
+    /// A backfill of a schedule.
+    Backfill(Backfill),
 }
 
 /// The kinds of documents.
@@ -259,6 +267,10 @@ pub enum Kind {
     Token,
     /// Audit records.
     Audit,
+    /// Schedules.
+    Schedule,
+    /// Backfills.
+    Backfill,
 }
 
 impl Kind {
@@ -274,6 +286,8 @@ impl Kind {
             Self::Job => "job",
             Self::Token => "token",
             Self::Audit => "audit",
+            Self::Schedule => "schedule",
+            Self::Backfill => "backfill",
         }
     }
 }
@@ -306,6 +320,8 @@ keys! {
     JobId => Job,
     TokenId => Token,
     AuditId => Audit,
+    ScheduleId => Schedule,
+    BackfillId => Backfill,
 }
 
 impl Document {
@@ -321,11 +337,14 @@ impl Document {
             Self::Jobs(it) => it.first.into(),
             Self::Token(it) => it.id.into(),
             Self::Audit(it) => it.id.into(),
+            Self::Schedule(it) => it.id.into(),
+            Self::Backfill(it) => it.id.into(),
         }
     }
 
-    /// Returns the id of what the document belongs to: a release's and a run's deployment, a
-    /// group's run, the run of jobs; 0 where it belongs to nothing.
+    /// Returns the id of what the document belongs to: a release's, a run's and a schedule's
+    /// deployment, a group's run, the run of jobs, a backfill's schedule; 0 where it belongs to
+    /// nothing.
     #[must_use]
     pub fn parent(&self) -> i64 {
         match self {
@@ -334,6 +353,8 @@ impl Document {
             Self::Release(it) => it.deployment.get(),
             Self::Run(it) => it.deployment.get(),
             Self::Group(it) => it.run.get(),
+            Self::Schedule(it) => it.deployment.get(),
+            Self::Backfill(it) => it.schedule.get(),
         }
     }
 
@@ -346,15 +367,23 @@ impl Document {
             Self::Environment(it) => Some(it.name.as_str()),
             Self::Run(it) => it.idempotency_key.as_deref(),
             Self::Token(it) => Some(&it.hash),
-            Self::Release(_) | Self::Group(_) | Self::Jobs(_) | Self::Audit(_) => None,
+            Self::Schedule(it) => Some(it.name.as_str()),
+            Self::Release(_)
+            | Self::Group(_)
+            | Self::Jobs(_)
+            | Self::Audit(_)
+            | Self::Backfill(_) => None,
         }
     }
 
-    /// Tells whether the document speaks of work that is not over: a group that has not ended.
+    /// Tells whether the document speaks of work that is not over: a group that has not ended, a
+    /// schedule that is not paused, a backfill that goes on.
     #[must_use]
     pub fn is_live(&self) -> bool {
         match self {
             Self::Group(it) => !it.status.is_terminal(),
+            Self::Schedule(it) => !it.paused,
+            Self::Backfill(it) => it.state == BackfillState::Running,
             Self::Deployment(_)
             | Self::Release(_)
             | Self::Run(_)

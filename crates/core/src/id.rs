@@ -119,6 +119,10 @@ ids! {
     TokenId = "access token";
     /// Names an audit record.
     AuditId = "audit record";
+    /// Names a schedule.
+    ScheduleId = "schedule";
+    /// Names a backfill of a schedule.
+    BackfillId = "backfill";
 }
 
 /// The place of a job in its group: jobs are addressed by it wherever the group is known.

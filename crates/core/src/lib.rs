@@ -20,6 +20,7 @@
 //! | [`parameter`] | declarations, layers, and how a run's values are resolved |
 //! | [`mod@reference`] | `$name` and `${any name}` in payloads |
 //! | [`rule`] | remaps of connections and locations at import |
+//! | [`schedule`] | when deployments run by themselves, and what is made up for |
 //! | [`secret`] | names of secrets, and where their contents come from |
 //!
 //! Everything else stands at the root. What is *absent* here: the wall clock (time is an
@@ -42,6 +43,7 @@ mod flow;
 mod package;
 mod policy;
 pub mod rule;
+pub mod schedule;
 
 mod access;
 mod catalog;
@@ -64,10 +66,12 @@ pub use name::OutputName;
 pub use name::PackageName;
 pub use name::ParameterName;
 pub use name::PoolName;
+pub use name::ScheduleName;
 pub use name::StepName;
 
 pub use id::AttemptId;
 pub use id::AuditId;
+pub use id::BackfillId;
 pub use id::DeploymentId;
 pub use id::EnvironmentId;
 pub use id::Epoch;
@@ -78,6 +82,7 @@ pub use id::JobId;
 pub use id::JobIndex;
 pub use id::ReleaseId;
 pub use id::RunId;
+pub use id::ScheduleId;
 pub use id::Seq;
 pub use id::TokenId;
 
