@@ -241,9 +241,9 @@ pub enum Document {
     /// An audit record.
     Audit(Audit),
     /// A schedule.
-    Schedule(Schedule),
+    Schedule(Box<Schedule>),
     /// A backfill of a schedule.
-    Backfill(Backfill),
+    Backfill(Box<Backfill>),
 }
 
 /// The kinds of documents.

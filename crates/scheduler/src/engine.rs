@@ -2,11 +2,13 @@
 //! loop that drives them.
 
 mod audit;
+mod backfills;
 mod builder;
 mod cancel;
 mod catalog;
 mod deployments;
 mod environment;
+mod firing;
 mod gates;
 mod gauges;
 mod group;
@@ -17,6 +19,7 @@ mod releases;
 mod rerun;
 mod resume;
 mod run;
+mod schedules;
 mod shelf;
 mod submit;
 mod tokens;
@@ -36,6 +39,7 @@ use crate::driver::{Listener, Message, ShutdownReport};
 use crate::hub::{Hub, Subscription};
 
 pub use audit::Actor;
+pub use backfills::{BackfillError, BackfillRequest};
 pub use builder::{EngineBuilder, StartError};
 pub use cancel::CancelError;
 pub use deployments::{DeploymentChange, DeploymentError};
@@ -47,6 +51,7 @@ pub use prepare::{Explanation, GroupPreview, PackageError, PrepareError};
 pub use releases::{ImportError, ImportPreview, ReleaseError};
 pub use rerun::{RerunError, RerunRequest};
 pub use run::{PreparedRun, RunError, RunHandle, RunRequest};
+pub use schedules::{NewSchedule, ScheduleChange, ScheduleError};
 pub use tokens::TokenError;
 pub use wait::{RunOutcome, WaitError};
 
@@ -77,6 +82,8 @@ struct Inner {
     listener: Arc<Listener>,
     hub: Hub,
     driver: AbortHandle,
+    /// Rung when there is something new for the task that looks after schedules.
+    bell: Arc<tokio::sync::Notify>,
     /// When the engine must have ended although its store is away.
     ends_by: watch::Sender<Option<Timestamp>>,
     /// How the loop ended, once it has.
@@ -88,6 +95,7 @@ type End = Result<ShutdownReport, String>;
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.bell.notify_one();
         if self.end.get().is_none() {
             tracing::warn!("the engine was dropped without a shutdown");
             self.driver.abort();

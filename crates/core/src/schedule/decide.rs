@@ -32,14 +32,15 @@ impl Schedule {
         if self.paused {
             return Decision::Wait(Timestamp::NEVER);
         }
-        let (offset, reach) = (self.offset(), self.reach());
+        let (offset, reach) = (self.offset(), self.window.max(ON_TIME));
         let oldest = now.as_millis().saturating_sub(millis(offset) + millis(reach) + 1);
         let start = self.cursor.max(Timestamp::from_millis(oldest));
         let (mut due, mut passed) = (VecDeque::new(), None);
         let mut next = self.next(start);
         while let Some(nominal) = next.filter(|nominal| *nominal + offset <= now) {
             let late = now.since(nominal + offset);
-            if late < ON_TIME || late <= reach && self.catch_up != CatchUp::None {
+            let made_up_for = self.catch_up != CatchUp::None && late <= self.window;
+            if late < ON_TIME || made_up_for {
                 due.push_back(nominal);
             }
             if due.len() > self.most() {
@@ -54,14 +55,6 @@ impl Schedule {
             (None, None) => {
                 Decision::Wait(next.map_or(Timestamp::NEVER, |nominal| nominal + offset))
             }
-        }
-    }
-
-    /// How late a firing may be that is still begun.
-    fn reach(&self) -> Duration {
-        match self.catch_up {
-            CatchUp::None => ON_TIME,
-            CatchUp::Last | CatchUp::All => self.window.max(ON_TIME),
         }
     }
 

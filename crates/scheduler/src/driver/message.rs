@@ -32,7 +32,7 @@ pub(crate) enum Message {
     Cancel {
         group: GroupId,
         reason: CancelReason,
-        record: Option<Change>,
+        record: Option<Box<Change>>,
         answer: oneshot::Sender<()>,
     },
     /// An executor says something about an attempt.
@@ -103,7 +103,7 @@ impl Driver {
                     self.turn.inputs.push(Input::Cancel { group, reason });
                     if let Some(record) = record {
                         // Who comes second cancels nothing.
-                        self.turn.records.entry(group).or_insert(record);
+                        self.turn.records.entry(group).or_insert(*record);
                     }
                     self.turn.answers.push((group, answer));
                 }

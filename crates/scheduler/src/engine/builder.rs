@@ -163,14 +163,7 @@ impl EngineBuilder {
         if let Some(name) = self.limits.keys().find(|name| !self.executors.contains_key(*name)) {
             return Err(StartError::NoExecutor(name.clone()));
         }
-        let seats: BTreeMap<_, _> = self
-            .executors
-            .into_iter()
-            .map(|(name, executor)| {
-                let traits = executor.traits();
-                (name, Seat { executor, traits })
-            })
-            .collect();
+        let seats = seats(self.executors);
         let slots =
             |name: &ExecutorName, seat: &Seat| self.limits.get(name).copied().or(seat.traits.slots);
         let capacity = Capacity {
@@ -219,13 +212,21 @@ impl EngineBuilder {
             listener,
             hub,
             driver,
+            bell: Arc::default(),
             ends_by,
             end,
         });
         let engine = Engine(inner, None);
         engine.resume().await?;
+        super::firing::keep(&engine.0);
         Ok(engine)
     }
+}
+
+/// Asks each executor how it wants to be driven.
+fn seats(executors: BTreeMap<ExecutorName, Arc<dyn Executor>>) -> BTreeMap<ExecutorName, Seat> {
+    let seat = |executor: Arc<dyn Executor>| Seat { traits: executor.traits(), executor };
+    executors.into_iter().map(|(name, executor)| (name, seat(executor))).collect()
 }
 
 /// Lets the loop run in a task of its own, which the engine ends when it is dropped. How it ended

@@ -42,7 +42,7 @@ impl Engine {
         if self.has_ended(group).await? {
             return Ok(());
         }
-        let record = self.audited(vec![Deed::new(Verb::Cancel, group)]).await?;
+        let record = self.audited(vec![Deed::new(Verb::Cancel, group)]).await?.map(Box::new);
         let (answer, done) = oneshot::channel();
         let reason = CancelReason::Requested(reason.into());
         self.send(Message::Cancel { group, reason, record, answer }).await?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jobwright_core::schedule::{Backfill, Schedule};
 use jobwright_core::{
     Audit, Change, Commit, CommitError, Deployment, Document, EnvironmentParameter, GroupSummary,
     JobBlock, Key, Query, Refusal, Release, Revision, Run, StoreError, Token,
@@ -36,6 +37,24 @@ filed! {
     JobBlock in Jobs,
     Token in Token,
     Audit in Audit,
+}
+
+impl Filed for Schedule {
+    fn from_document(document: Document) -> Option<Self> {
+        match document {
+            Document::Schedule(it) => Some(*it),
+            _ => None,
+        }
+    }
+}
+
+impl Filed for Backfill {
+    fn from_document(document: Document) -> Option<Self> {
+        match document {
+            Document::Backfill(it) => Some(*it),
+            _ => None,
+        }
+    }
 }
 
 /// Why a document was not written.

@@ -232,7 +232,11 @@ impl Engine {
             deployment.updated_by = self.actor();
             let change = Change::update(Document::Deployment(deployment.clone()), revision);
             match self.write(vec![change], Vec::new()).await {
-                Ok(()) => return Ok((deployment, before)),
+                Ok(()) => {
+                    // A schedule may have waited for the deployment to be resumed.
+                    self.ring();
+                    return Ok((deployment, before));
+                }
                 Err(WriteError::Changed) => {}
                 Err(WriteError::Taken(existing)) => {
                     return Err(DeploymentError::Taken { name: deployment.name, existing });
@@ -243,7 +247,7 @@ impl Engine {
         Err(DeploymentError::Changed(id))
     }
 
-    /// Deletes a deployment that has no releases. Its runs stay readable.
+    /// Deletes a deployment that has no releases, with its schedules. Its runs stay readable.
     ///
     /// # Errors
     /// There is no such deployment, it has releases, or the store fails.
@@ -268,7 +272,9 @@ impl Engine {
         if !releases.is_empty() {
             return Err(DeploymentError::NotEmpty { deployment: id, releases: releases.len() });
         }
-        match self.write(vec![Change::remove(id.into(), revision)], Vec::new()).await {
+        let mut changes = self.without_schedules(id).await?;
+        changes.push(Change::remove(id.into(), revision));
+        match self.write(changes, Vec::new()).await {
             Ok(()) => Ok(()),
             Err(WriteError::Store(error)) => Err(error.into()),
             Err(WriteError::Changed | WriteError::Taken(_)) => Err(DeploymentError::Changed(id)),

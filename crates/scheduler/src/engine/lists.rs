@@ -38,7 +38,7 @@ impl Page {
         Self { after: Some(id), ..self }
     }
 
-    fn of(self, kind: Kind) -> Query {
+    pub(super) fn of(self, kind: Kind) -> Query {
         let Self { after, descending, limit } = self;
         Query { after, descending, limit, ..Query::all(kind) }
     }

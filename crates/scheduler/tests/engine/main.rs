@@ -10,6 +10,7 @@ mod releases;
 mod reruns;
 mod restart;
 mod runs;
+mod schedules;
 mod secrets;
 mod shutdown;
 mod stage;
