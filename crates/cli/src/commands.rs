@@ -17,6 +17,7 @@ pub(crate) mod retry;
 pub(crate) mod rules;
 pub(crate) mod run;
 pub(crate) mod runs;
+pub(crate) mod schedules;
 pub(crate) mod tokens;
 
 mod follow;
@@ -37,6 +38,7 @@ pub(crate) async fn perform(options: &Options, command: Command) -> Done {
         Command::Deployments(it) => with(options, it, deployments::perform).await,
         Command::Releases(it) => with(options, it, releases::perform).await,
         Command::Rules(it) => with(options, it, rules::perform).await,
+        Command::Schedules(it) => with(options, it, schedules::perform).await,
         Command::Run(it) => with(options, it, run::perform).await,
         Command::Explain(it) => with(options, it, explain::perform).await,
         Command::Runs(it) => with(options, it, runs::perform).await,

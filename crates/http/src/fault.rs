@@ -4,8 +4,9 @@ use jobwright_core::parameter::Fault;
 use jobwright_core::{NameError, StoreError};
 use jobwright_package::ReadError;
 use jobwright_scheduler::{
-    CancelError, DeploymentError, Ended, EnvironmentError, ExpandError, ImportError, PrepareError,
-    ReadError as GroupError, ReleaseError, RerunError, RunError, TokenError,
+    BackfillError, CancelError, DeploymentError, Ended, EnvironmentError, ExpandError, ImportError,
+    PrepareError, ReadError as GroupError, ReleaseError, RerunError, RunError, ScheduleError,
+    TokenError,
 };
 
 use crate::problem::{Place, Problem, Sort, told};
@@ -56,6 +57,36 @@ impl From<DeploymentError> for Problem {
             DeploymentError::Stale { .. } => sorted!(Stale, error),
             DeploymentError::Name(_) => Problem::at("#/name", told(&error)),
             DeploymentError::Rules(_) | _ => sorted!(Validation, error),
+        }
+    }
+}
+
+impl From<ScheduleError> for Problem {
+    fn from(error: ScheduleError) -> Self {
+        match error {
+            ScheduleError::Store(error) => error.into(),
+            ScheduleError::NotFound(_) | ScheduleError::NoDeployment(_) => {
+                sorted!(NotFound, error)
+            }
+            ScheduleError::Taken { .. } | ScheduleError::TooMany(_) | ScheduleError::Changed(_) => {
+                sorted!(Conflict, error)
+            }
+            ScheduleError::Stale { .. } => sorted!(Stale, error),
+            ScheduleError::Length(error) => {
+                Problem::at(format!("#/{}", error.what), error.to_string())
+            }
+            _ => sorted!(Validation, error),
+        }
+    }
+}
+
+impl From<BackfillError> for Problem {
+    fn from(error: BackfillError) -> Self {
+        match error {
+            BackfillError::Store(error) => error.into(),
+            BackfillError::NotFound(_) | BackfillError::NoSchedule(_) => sorted!(NotFound, error),
+            BackfillError::Over { .. } | BackfillError::Changed(_) => sorted!(Conflict, error),
+            _ => sorted!(Validation, error),
         }
     }
 }

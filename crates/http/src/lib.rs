@@ -70,6 +70,7 @@ mod releases;
 mod rules;
 mod run;
 mod runs;
+mod schedules;
 mod tokens;
 
 mod events;

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use jobwright_core::schedule::{Backfill, Schedule};
 use jobwright_core::{
-    Audit, AuditId, Deployment, DeploymentId, EnvironmentId, EnvironmentParameter, GroupId,
-    GroupSummary, JobId, JobIndex, Package, Release, ReleaseId, Revision, Run, RunId, Seq,
-    StoreError, Token,
+    Audit, AuditId, BackfillId, Deployment, DeploymentId, EnvironmentId, EnvironmentParameter,
+    GroupId, GroupSummary, JobId, JobIndex, Package, Release, ReleaseId, Revision, Run, RunId,
+    ScheduleId, Seq, StoreError, Token,
 };
 use jobwright_scheduler::{
     Ended, Engine, FoundRelease, GroupView, HistoryEntry, Page, PrepareError, ReadError, RunHandle,
@@ -44,6 +45,10 @@ reads! {
     fn history(id: GroupId, from: Seq) -> Result<Vec<HistoryEntry>, ReadError>;
     fn environment_page(page: Page) -> Result<Vec<EnvironmentParameter>, StoreError>;
     fn find_environment(id: EnvironmentId) -> Result<Option<EnvironmentParameter>, StoreError>;
+    fn schedules_page(of: Option<DeploymentId>, page: Page) -> Result<Vec<Schedule>, StoreError>;
+    fn find_schedule(id: ScheduleId) -> Result<Option<(Schedule, Revision)>, StoreError>;
+    fn backfills_page(of: Option<ScheduleId>, page: Page) -> Result<Vec<Backfill>, StoreError>;
+    fn find_backfill(id: BackfillId) -> Result<Option<(Backfill, Revision)>, StoreError>;
     fn tokens() -> Result<Vec<Token>, StoreError>;
     fn audit(before: Option<AuditId>, limit: u32) -> Result<Vec<Audit>, StoreError>;
 }
@@ -51,6 +56,10 @@ reads! {
 impl View {
     pub(crate) fn new(engine: &Engine) -> Self {
         Self(engine.clone())
+    }
+
+    pub(crate) fn now(&self) -> jobwright_core::Timestamp {
+        self.0.now()
     }
 
     pub(crate) fn gauges(&self) -> jobwright_scheduler::Gauges {
