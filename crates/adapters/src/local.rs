@@ -223,6 +223,14 @@ impl Executor for LocalProcessExecutor {
         self.take_up(&attempt).await
     }
 
+    async fn forget(&self, group: GroupId) {
+        let executor = self.clone();
+        let removed = tokio::task::spawn_blocking(move || executor.remove_group(group)).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(%error, job_group.id = group.get(), "folders cannot be removed");
+        }
+    }
+
     fn traits(&self) -> ExecutorTraits {
         ExecutorTraits::default().slots(self.slots)
     }

@@ -48,6 +48,7 @@ pub(crate) async fn open(config: &Config, data: &Path) -> anyhow::Result<Compose
     let executors::Ready { mut builder, roots } = executors::build(config, data);
     builder = builder.shared_store(Arc::clone(&store) as _);
     builder = builder.secrets(EnvSecrets::new(&config.secrets.env_prefix));
+    builder = builder.retention(config.engine.retention.duration());
     let engine = builder.start().await.context("the engine does not start")?;
     let drain = CancellationToken::new();
     let logs = logs::LocalLogs::new(engine.clone(), roots);

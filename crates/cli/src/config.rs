@@ -15,7 +15,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jobwright_core::PoolName;
+use jobwright_core::{PoolName, Retention};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use toml::de::DeTable;
@@ -89,6 +89,8 @@ pub(crate) struct Engine {
     /// How long live attempts may end by themselves when the server ends.
     pub(crate) grace: Period,
     pub(crate) on_shutdown: OnShutdown,
+    /// How long runs are kept when they are over, where their deployment says nothing else.
+    pub(crate) retention: Retention,
 }
 
 /// What becomes of attempts that still run when the grace is over.
@@ -220,7 +222,8 @@ impl Default for Store {
 
 impl Default for Engine {
     fn default() -> Self {
-        Self { grace: Period(Duration::from_secs(10)), on_shutdown: OnShutdown::Stop }
+        let (grace, on_shutdown) = (Period(Duration::from_secs(10)), OnShutdown::Stop);
+        Self { grace, on_shutdown, retention: Retention::DEFAULT }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::id::{
 use crate::name::{DeploymentName, FlowName, OutputName, PackageName, ParameterName};
 use crate::parameter::Values;
 use crate::policy::RunPolicy;
+use crate::retention::Retention;
 use crate::rule::{ObjectRule, RuleChanges, ValueRule};
 use crate::schedule::{Backfill, BackfillState, Schedule};
 use crate::time::Timestamp;
@@ -42,6 +43,9 @@ pub struct Deployment {
     /// The most live attempts over all its runs.
     #[serde(default)]
     pub limit: Option<u32>,
+    /// How long its runs are kept when they are over; as the engine says where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
     /// No run of it begins until it is resumed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,

@@ -42,6 +42,7 @@ pub mod reference;
 mod flow;
 mod package;
 mod policy;
+mod retention;
 pub mod rule;
 pub mod schedule;
 
@@ -118,6 +119,9 @@ pub use policy::Retry;
 pub use policy::RetryOn;
 pub use policy::RunPolicy;
 pub use policy::Timeouts;
+
+pub use retention::Retention;
+pub use retention::RetentionError;
 
 pub use package::Artifact;
 pub use package::ArtifactError;
@@ -207,6 +211,7 @@ pub use store::CommitError;
 pub use store::Durability;
 pub use store::Lease;
 pub use store::NodeId;
+pub use store::Pruned;
 pub use store::Query;
 pub use store::Refusal;
 pub use store::Revision;

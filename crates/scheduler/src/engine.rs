@@ -18,6 +18,7 @@ mod prepare;
 mod releases;
 mod rerun;
 mod resume;
+mod retention;
 mod run;
 mod schedules;
 mod shelf;

@@ -14,6 +14,8 @@ fn deployments(shell: &mut Shell) {
         "deployments pause greetings",
         "deployments resume 1",
         "deployments policy greetings queue",
+        "deployments retention greetings 7d",
+        "deployments retention greetings soon",
         "deployments parameters set greetings who=you",
         "deployments parameters set greetings who=you times=2 --unset who",
         "deployments parameters set greetings",

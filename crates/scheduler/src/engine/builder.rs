@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use jobwright_core::secret::SecretSource;
 use jobwright_core::{
-    Executor, ExecutorName, NameError, NodeId, Observer, PoolName, Store, StoreError,
+    Executor, ExecutorName, NameError, NodeId, Observer, PoolName, Retention, Store, StoreError,
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
@@ -41,6 +42,7 @@ pub struct EngineBuilder {
     secrets: Option<Arc<dyn SecretSource>>,
     advice: Option<Arc<ExecutorAdvice>>,
     observers: Vec<Arc<dyn Observer>>,
+    retention: Option<Retention>,
     fault: Option<StartError>,
 }
 
@@ -149,6 +151,14 @@ impl EngineBuilder {
         self
     }
 
+    /// How long runs are kept when they are over, where their deployment says nothing else; none is
+    /// for ever. 30 days where nothing is said. With a run go its job groups, their history, what
+    /// executors keep of them, and its idempotency key.
+    pub fn retention(mut self, retention: Option<Duration>) -> Self {
+        self.retention = Some(retention.into());
+        self
+    }
+
     /// Starts the engine on the current tokio runtime, and takes up every unfinished group of the
     /// store. Not cancel safe.
     ///
@@ -163,6 +173,8 @@ impl EngineBuilder {
         if let Some(name) = self.limits.keys().find(|name| !self.executors.contains_key(*name)) {
             return Err(StartError::NoExecutor(name.clone()));
         }
+        let retention = self.retention.unwrap_or(Retention::DEFAULT);
+        let kept = self.executors.values().cloned().collect();
         let seats = seats(self.executors);
         let slots =
             |name: &ExecutorName, seat: &Seat| self.limits.get(name).copied().or(seat.traits.slots);
@@ -219,6 +231,7 @@ impl EngineBuilder {
         let engine = Engine(inner, None);
         engine.resume().await?;
         super::firing::keep(&engine.0);
+        super::retention::keep(&engine.0, retention, kept);
         Ok(engine)
     }
 }

@@ -4,7 +4,7 @@ use jobwright_core::parameter::Values;
 use jobwright_core::rule::{ObjectRule, ValueRule};
 use jobwright_core::{
     Change, Deployment, DeploymentId, DeploymentName, Document, Kind, NameError, ParameterName,
-    Query, Release, Revision, RunPolicy, StoreError,
+    Query, Release, Retention, Revision, RunPolicy, StoreError,
 };
 use thiserror::Error;
 
@@ -76,6 +76,8 @@ pub struct DeploymentChange {
     pub run_policy: Option<RunPolicy>,
     /// The most live attempts; `Some(None)` takes the limit away.
     pub limit: Option<Option<u32>>,
+    /// How long its runs are kept when they are over; `Some(None)` for what the engine says.
+    pub retention: Option<Option<Retention>>,
     /// Whether it is paused: then no run of it begins.
     pub paused: Option<bool>,
 }
@@ -98,6 +100,7 @@ impl Engine {
             value_rules: Vec::new(),
             run_policy: RunPolicy::Allow,
             limit: None,
+            retention: None,
             paused: false,
             created_by: self.actor(),
             updated_by: self.actor(),
@@ -186,6 +189,9 @@ impl Engine {
             }
             if let Some(limit) = change.limit {
                 deployment.limit = limit;
+            }
+            if let Some(retention) = change.retention {
+                deployment.retention = retention;
             }
             if let Some(paused) = change.paused {
                 deployment.paused = paused;

@@ -9,6 +9,7 @@ mod observing;
 mod releases;
 mod reruns;
 mod restart;
+mod retention;
 mod runs;
 mod schedules;
 mod secrets;

@@ -83,6 +83,7 @@ pub(super) fn deployment(id: i64, name: &str) -> Document {
         value_rules: Vec::new(),
         run_policy: RunPolicy::Queue,
         limit: Some(4),
+        retention: None,
         paused: false,
         created_by: None,
         updated_by: None,

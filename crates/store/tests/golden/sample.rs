@@ -202,6 +202,7 @@ pub(crate) fn documents() -> Vec<Document> {
             value_rules: vec![serde_json::from_value(value).unwrap()],
             run_policy: RunPolicy::Skip,
             limit: Some(4),
+            retention: None,
             paused: false,
             created_by: None,
             updated_by: None,
@@ -262,6 +263,7 @@ pub(crate) fn later() -> Vec<Document> {
     let deployment = deployment.clone();
     vec![
         Document::Deployment(Deployment {
+            retention: None,
             paused: true,
             created_by: Some(by),
             updated_by: Some(by),
