@@ -12,7 +12,6 @@ mod folder;
 mod gate;
 mod identity;
 mod limits;
-mod mask;
 mod payload;
 mod process;
 mod program;

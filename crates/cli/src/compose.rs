@@ -6,13 +6,13 @@ mod executors;
 mod folder;
 mod logs;
 mod owner;
+mod secrets;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use jobwright_adapters::EnvSecrets;
 use jobwright_http::{Options, axum};
 use jobwright_scheduler::{Engine, ShutdownReport};
 use jobwright_store::{SqliteOptions, SqliteStore};
@@ -47,7 +47,7 @@ pub(crate) async fn open(config: &Config, data: &Path) -> anyhow::Result<Compose
     let store = Arc::new(open_store(config, data.join(&config.store.path)).await?);
     let executors::Ready { mut builder, roots } = executors::build(config, data);
     builder = builder.shared_store(Arc::clone(&store) as _);
-    builder = builder.secrets(EnvSecrets::new(&config.secrets.env_prefix));
+    builder = builder.secrets(secrets::build(&config.secrets, data)?);
     builder = builder.retention(config.engine.retention.duration());
     let engine = builder.start().await.context("the engine does not start")?;
     let drain = CancellationToken::new();

@@ -15,6 +15,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jobwright_adapters::CommandSecrets;
 use jobwright_core::{PoolName, Retention};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
@@ -110,6 +111,15 @@ pub(crate) enum OnShutdown {
 pub(crate) struct Secrets {
     /// What the names of the environment's variables begin with that hold secrets.
     pub(crate) env_prefix: String,
+    /// The secrets that are looked for in the environment; any where nothing is said.
+    pub(crate) env_only: Option<Vec<String>>,
+    /// A folder with one file per secret, relative to the data folder.
+    pub(crate) folder: Option<PathBuf>,
+    /// A program that prints secrets, with its arguments; `{name}` in them is the secret's name.
+    pub(crate) command: Option<Vec<String>>,
+    pub(crate) command_time: Period,
+    /// The variables that the program inherits.
+    pub(crate) command_inherit: Vec<String>,
 }
 
 /// What is told about the server, and to whom.
@@ -171,6 +181,12 @@ impl Config {
             let span = span.or_else(|| place::of(table, &["server", "request-time"]));
             return Err(document.wrong(span, message));
         }
+        if let Some(command) = &self.secrets.command
+            && let Err(error) = CommandSecrets::new(command.clone())
+        {
+            let span = place::of(table, &["secrets", "command"]);
+            return Err(document.wrong(span, &error.to_string()));
+        }
         for (key, filter) in
             [("level", &self.telemetry.level), ("otlp-level", &self.telemetry.otlp_level)]
         {
@@ -229,7 +245,14 @@ impl Default for Engine {
 
 impl Default for Secrets {
     fn default() -> Self {
-        Self { env_prefix: "JOBWRIGHT_SECRET_".to_owned() }
+        Self {
+            env_prefix: "JOBWRIGHT_SECRET_".to_owned(),
+            env_only: None,
+            folder: None,
+            command: None,
+            command_time: Period(Duration::from_secs(10)),
+            command_inherit: Vec::new(),
+        }
     }
 }
 

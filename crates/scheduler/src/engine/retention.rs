@@ -28,6 +28,9 @@ const PAGE: u32 = 128;
 /// How many groups are removed in one go: few enough that whoever writes beside it hardly waits.
 const GROUPS: u32 = 64;
 
+/// How many runs are removed together, so that small ones share the wait for the disk.
+const TOGETHER: usize = 16;
+
 /// How long others have the store for themselves between two goes.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -92,11 +95,11 @@ async fn sweep(
         }
         let (due, last) = engine.due(default, after).await?;
         drop(engine);
-        for run in due {
+        for runs in due.chunks(TOGETHER) {
             let Some(engine) = inner.upgrade().map(|inner| Engine(inner, None)) else {
                 return Ok(false);
             };
-            gone += engine.forget(run, executors).await?;
+            gone += engine.forget(runs, executors).await?;
         }
         match last {
             Some(last) => after = Some(last),
@@ -151,17 +154,23 @@ impl Engine {
         Ok(groups.iter().all(|it| is_over(it.status) && it.updated_at <= limit))
     }
 
-    /// Removes a run that is over, and what its executors keep of it. Returns how many groups went.
-    async fn forget(&self, run: RunId, executors: &[Arc<dyn Executor>]) -> Result<u64, StoreError> {
-        // First: if the engine ends between the two, the run is found again and both are repeated.
-        for group in self.groups(run).await? {
-            for executor in executors {
-                executor.forget(group.id).await;
+    /// Removes runs that are over, and what executors keep of them. Returns how many groups went.
+    async fn forget(
+        &self,
+        runs: &[RunId],
+        executors: &[Arc<dyn Executor>],
+    ) -> Result<u64, StoreError> {
+        // First: if the engine ends between the two, the runs are found again and both are repeated.
+        for run in runs {
+            for group in self.groups(*run).await? {
+                for executor in executors {
+                    executor.forget(group.id).await;
+                }
             }
         }
         let mut gone = 0;
         loop {
-            let pruned = self.0.store.prune(&[run], GROUPS).await?;
+            let pruned = self.0.store.prune(runs, GROUPS).await?;
             gone += pruned.groups;
             if !pruned.more {
                 return Ok(gone);
