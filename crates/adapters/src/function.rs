@@ -13,8 +13,8 @@ use crate::mask::Masker;
 /// dropped when the grace is over, and the attempt ends as cancelled; so whatever the future owns
 /// must clean up on drop.
 ///
-/// The attempt's secrets are masked in what the closure returns, success or failure. What it reports
-/// on its way, as progress or as lines of a log, it must keep them out of itself.
+/// The attempt's secrets are masked in what the closure returns, success or failure. What it
+/// reports on its way, as progress or as lines of a log, it must keep them out of itself.
 ///
 /// ```
 /// use jobwright_adapters::FnExecutor;

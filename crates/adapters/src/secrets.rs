@@ -1,6 +1,6 @@
 //! Sources of secrets: the process's environment, a folder of files, a program, a fixed map, and
-//! several of them one after the other. None logs, stores or shows a content, and none waits without
-//! a bound.
+//! several of them one after the other. None logs, stores or shows a content, and none waits
+//! without a bound.
 
 mod chain;
 #[cfg(target_os = "linux")]

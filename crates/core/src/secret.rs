@@ -9,12 +9,12 @@ pub use secrecy::ExposeSecret;
 pub use secrecy::SecretString;
 use thiserror::Error;
 
-/// The least bytes of a secret's content. What is shorter turns up in harmless text: masking it would
-/// spoil logs, and tell what it is. An engine refuses it before an executor sees it.
+/// The least bytes of a secret's content. What is shorter turns up in harmless text: masking it
+/// would spoil logs, and tell what it is. An engine refuses it before an executor sees it.
 pub const MIN_SECRET: usize = 6;
 
-/// The most bytes of a secret's content: longer than any key, and all its forms fit into a line of a
-/// log.
+/// The most bytes of a secret's content: longer than any key, and all its forms fit into a line of
+/// a log.
 pub const MAX_SECRET: usize = 16 * 1024;
 
 /// Where the contents of secrets come from. They are fetched at dispatch and never stored.

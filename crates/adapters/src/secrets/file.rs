@@ -16,13 +16,13 @@ use super::{is_plain, refused, text, unavailable};
 /// What of a file's mode must not be: others may do nothing, the group may read at most.
 const TOO_OPEN: u32 = 0o037;
 
-/// Finds secrets in a folder: secret `api-key` is the file `api-key` there, without the line break at
-/// its end. Names with anything but letters, digits, `.`, `_` and `-`, or with a `.` first, are
+/// Finds secrets in a folder: secret `api-key` is the file `api-key` there, without the line break
+/// at its end. Names with anything but letters, digits, `.`, `_` and `-`, or with a `.` first, are
 /// unknown.
 ///
 /// The file, of at most [`MAX_SECRET`] bytes of UTF-8, must belong to this user or to root, may be
-/// read by its owner and group alone, and written by its owner alone. Links are followed within the
-/// folder and never out of it.
+/// read by its owner and group alone, and written by its owner alone. Links are followed within
+/// the folder and never out of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileSecrets {
     folder: PathBuf,

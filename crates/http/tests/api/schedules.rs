@@ -134,3 +134,18 @@ async fn a_backfill_is_begun_watched_and_over() {
     let ahead = json!({ "from": "2026-01-01T00:00:00Z", "to": "9026-01-04T00:00:00Z" });
     server.post(at, &ahead).await.expect(400);
 }
+
+#[tokio::test]
+async fn a_deployment_says_how_long_its_runs_are_kept() {
+    let server = Server::start().await;
+    server.deploy_package(PACKAGE).await;
+    let check = async |given: Value, status: u16, expect: Value| {
+        server.patch("/v4/deployments/1", &json!({ "retention": given })).await.expect(status);
+        let found = server.get("/v4/deployments/1").await.expect(200).json();
+        assert_eq!(found["retention"], expect);
+    };
+    check(json!("36h"), 200, json!("1d 12h")).await;
+    check(json!("soon"), 400, json!("1d 12h")).await;
+    check(json!("forever"), 200, json!("forever")).await;
+    check(Value::Null, 200, Value::Null).await;
+}

@@ -1,8 +1,8 @@
 //! Runs that are over are removed, when they have been so for long enough.
 //!
-//! A run goes as a whole, with all its groups: half a run would be a run of which nobody can say how
-//! it ended. The time counts from the end of the last of its groups. The task goes through the runs
-//! from the oldest on, a page at a time, and holds the engine only while it looks at one page.
+//! A run goes as a whole, with all its groups: half a run would be a run of which nobody can say
+//! how it ended. The time counts from the end of the last of its groups. The task goes through the
+//! runs from the oldest on, a page at a time, and holds the engine only while it looks at one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -160,7 +160,7 @@ impl Engine {
         runs: &[RunId],
         executors: &[Arc<dyn Executor>],
     ) -> Result<u64, StoreError> {
-        // First: if the engine ends between the two, the runs are found again and both are repeated.
+        // First: if the engine ends between the two, the runs are found again and both repeated.
         for run in runs {
             for group in self.groups(*run).await? {
                 for executor in executors {
