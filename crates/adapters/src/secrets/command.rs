@@ -22,9 +22,11 @@ const NAME: &str = "{name}";
 /// No shell is involved. The program has the arguments that are given here and the variables that
 /// are named here, no others; it reads nothing, what it prints on standard error is thrown away,
 /// and with its whole process group it is killed when its time is over or when it prints more than
-/// a secret may have. If it succeeds and prints nothing, there is no such secret; if it fails, it is
-/// asked again when the attempt is tried again. Names with anything but letters, digits and
-/// `._-/@:`, or with a `-` first, are unknown.
+/// a secret may have.
+///
+/// If it succeeds and prints nothing, there is no such secret; if it fails, it is asked again when
+/// the attempt is tried again. Names with anything but letters, digits and `._-/@:`, or with a `-`
+/// first, are unknown.
 #[derive(Debug, Clone)]
 pub struct CommandSecrets {
     program: PathBuf,
