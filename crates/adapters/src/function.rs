@@ -5,11 +5,16 @@ use std::future::Future;
 use async_trait::async_trait;
 use jobwright_core::{Attempt, Executor, ExecutorTraits, Failure, Success};
 
+use crate::mask::Masker;
+
 /// Runs each attempt with a closure.
 ///
 /// The closure may watch [`Attempt::cancellation`] and end early. If it does not, its future is
 /// dropped when the grace is over, and the attempt ends as cancelled; so whatever the future owns
 /// must clean up on drop.
+///
+/// The attempt's secrets are masked in what the closure returns, success or failure. What it
+/// reports on its way, as progress or as lines of a log, it must keep them out of itself.
 ///
 /// ```
 /// use jobwright_adapters::FnExecutor;
@@ -69,13 +74,25 @@ where
         // The work is polled first: a future that is ready at once costs no token and no timer.
         tokio::select! {
             biased;
-            end = (self.work)(attempt) => end,
+            end = (self.work)(attempt) => masked(&asked, end),
             () = force => Err(Failure::cancelled("dropped, since it did not stop within its grace")),
         }
     }
 
     fn traits(&self) -> ExecutorTraits {
         self.traits
+    }
+}
+
+/// Takes the attempt's secrets out of what the closure returns.
+fn masked(attempt: &Attempt, end: Result<Success, Failure>) -> Result<Success, Failure> {
+    // Most attempts have none, and this is on the way of every one.
+    if attempt.secrets().iter().next().is_none() {
+        return end;
+    }
+    match Masker::new(attempt.secrets()) {
+        Ok(masker) => masker.mask_end(end),
+        Err(error) => Err(Failure::permanent("secret", error.to_string())),
     }
 }
 
@@ -98,6 +115,27 @@ mod tests {
         let early = tokio::time::timeout(Duration::from_secs(8), &mut run).await;
         assert!(early.is_err(), "it was stopped before its grace was over");
         assert_eq!(run.await.unwrap_err().class, FailureClass::Cancelled);
+    }
+
+    #[tokio::test]
+    async fn what_is_returned_holds_no_secret() {
+        let run = async |fails: bool| {
+            let executor = FnExecutor::new(move |attempt: Attempt| async move {
+                let (_, content) = attempt.secrets().iter().next().unwrap();
+                let content = jobwright_core::secret::ExposeSecret::expose_secret(content);
+                let told = serde_json::json!({ "login": format!("me:{content}") });
+                match fails {
+                    true => Err(Failure::permanent("x", format!("no {content}")).details(told)),
+                    false => Ok(Success::with(told)),
+                }
+            });
+            let attempt = attempt(serde_json::Value::Null).secret("k", "hunter2-hunter2").build();
+            format!("{:?}", executor.execute(attempt).await)
+        };
+        for fails in [true, false] {
+            let told = run(fails).await;
+            assert!(told.contains("me:***") && !told.contains("hunter2"), "{told}");
+        }
     }
 
     #[tokio::test]

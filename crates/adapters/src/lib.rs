@@ -10,6 +10,7 @@ mod function;
 pub mod local;
 #[cfg(target_os = "linux")]
 pub mod log;
+mod mask;
 pub mod mock;
 mod secrets;
 mod spelling;
@@ -18,5 +19,12 @@ pub use function::FnExecutor;
 #[cfg(target_os = "linux")]
 pub use local::LocalProcessExecutor;
 pub use mock::MockExecutor;
+pub use secrets::ChainSecrets;
+#[cfg(target_os = "linux")]
+pub use secrets::CommandError;
+#[cfg(target_os = "linux")]
+pub use secrets::CommandSecrets;
 pub use secrets::EnvSecrets;
+#[cfg(target_os = "linux")]
+pub use secrets::FileSecrets;
 pub use secrets::StaticSecrets;

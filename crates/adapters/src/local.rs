@@ -12,7 +12,6 @@ mod folder;
 mod gate;
 mod identity;
 mod limits;
-mod mask;
 mod payload;
 mod process;
 mod program;
@@ -221,6 +220,14 @@ impl Executor for LocalProcessExecutor {
 
     async fn reattach(&self, attempt: Attempt) -> Reattached {
         self.take_up(&attempt).await
+    }
+
+    async fn forget(&self, group: GroupId) {
+        let executor = self.clone();
+        let removed = tokio::task::spawn_blocking(move || executor.remove_group(group)).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(%error, job_group.id = group.get(), "folders cannot be removed");
+        }
     }
 
     fn traits(&self) -> ExecutorTraits {

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     cancel, check, completions, deployments, env, events, explain, groups, jobs, logs, man,
-    releases, retry, rules, run, runs, tokens,
+    releases, retry, rules, run, runs, schedules, tokens,
 };
 use crate::serve::Serve;
 
@@ -41,6 +41,9 @@ pub(crate) enum Command {
     Releases(releases::Releases),
     /// Rules that replace values and connections at import
     Rules(rules::Rules),
+    /// Schedules: when deployments run by themselves
+    #[command(visible_alias = "schedule")]
+    Schedules(schedules::Schedules),
     /// Run the active release of a deployment
     Run(run::Run),
     /// Say what a run would do, and where each value would come from

@@ -17,6 +17,7 @@ pub(crate) mod retry;
 pub(crate) mod rules;
 pub(crate) mod run;
 pub(crate) mod runs;
+pub(crate) mod schedules;
 pub(crate) mod tokens;
 
 mod follow;
@@ -39,6 +40,7 @@ pub(crate) async fn perform(options: &Options, command: Command) -> Done {
         Command::Deployments(it) => with(options, purpose, it, deployments::perform).await,
         Command::Releases(it) => with(options, purpose, it, releases::perform).await,
         Command::Rules(it) => with(options, purpose, it, rules::perform).await,
+        Command::Schedules(it) => with(options, purpose, it, schedules::perform).await,
         Command::Run(it) => with(options, purpose, it, run::perform).await,
         Command::Explain(it) => with(options, purpose, it, explain::perform).await,
         Command::Runs(it) => with(options, purpose, it, runs::perform).await,

@@ -7,13 +7,14 @@ mod folder;
 mod logs;
 mod owner;
 mod seals;
+mod secrets;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use jobwright_adapters::EnvSecrets;
+use jobwright_core::secret::SecretSource;
 use jobwright_http::{Meter, Options, axum};
 use jobwright_scheduler::{Engine, ShutdownReport};
 use jobwright_store::{SqliteOptions, SqliteStore};
@@ -69,8 +70,10 @@ pub(crate) async fn open(
     let store = Arc::new(open_store(config, data.join(&config.store.path)).await?);
     let executors::Ready { mut builder, roots } = executors::build(config, data);
     let meter = Meter::new();
+    let secrets: Arc<dyn SecretSource> = Arc::new(secrets::build(&config.secrets, data)?);
     builder = builder.shared_store(Arc::clone(&store) as _).observer(meter.clone());
-    builder = builder.secrets(EnvSecrets::new(&config.secrets.env_prefix));
+    builder = builder.shared_secrets(Arc::clone(&secrets));
+    builder = builder.retention(config.engine.retention.duration());
     if purpose == Purpose::Look {
         builder = builder.leave_unfinished();
     }
@@ -79,7 +82,7 @@ pub(crate) async fn open(
     let logs = logs::LocalLogs::new(engine.clone(), roots);
     let mut options = options(&config.server).drain(drain.clone()).logs(logs).meter(meter);
     let working = match purpose {
-        Purpose::Work => Some(Working::start(&engine, config)?),
+        Purpose::Work => Some(Working::start(&engine, config, secrets)?),
         Purpose::Look => None,
     };
     if let Some(working) = &working {
@@ -90,8 +93,11 @@ pub(crate) async fn open(
 }
 
 impl Working {
-    fn start(engine: &Engine, config: &Config) -> anyhow::Result<Self> {
-        let keys = Arc::new(EnvSecrets::new(&config.secrets.env_prefix));
+    fn start(
+        engine: &Engine,
+        config: &Config,
+        keys: Arc<dyn SecretSource>,
+    ) -> anyhow::Result<Self> {
         let mut options = jobwright_webhooks::Options::default().secrets(keys);
         for allowed in &config.webhooks.allow {
             options = options.allow(allowed.0.clone());

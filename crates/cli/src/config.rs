@@ -15,7 +15,8 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jobwright_core::PoolName;
+use jobwright_adapters::CommandSecrets;
+use jobwright_core::{PoolName, Retention};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use toml::de::DeTable;
@@ -90,6 +91,8 @@ pub(crate) struct Engine {
     /// How long live attempts may end by themselves when the server ends.
     pub(crate) grace: Period,
     pub(crate) on_shutdown: OnShutdown,
+    /// How long runs are kept when they are over, where their deployment says nothing else.
+    pub(crate) retention: Retention,
 }
 
 /// What becomes of attempts that still run when the grace is over.
@@ -109,6 +112,15 @@ pub(crate) enum OnShutdown {
 pub(crate) struct Secrets {
     /// What the names of the environment's variables begin with that hold secrets.
     pub(crate) env_prefix: String,
+    /// The secrets that are looked for in the environment; any where nothing is said.
+    pub(crate) env_only: Option<Vec<String>>,
+    /// A folder with one file per secret, relative to the data folder.
+    pub(crate) folder: Option<PathBuf>,
+    /// A program that prints secrets, with its arguments; `{name}` in them is the secret's name.
+    pub(crate) command: Option<Vec<String>>,
+    pub(crate) command_time: Period,
+    /// The variables that the program inherits.
+    pub(crate) command_inherit: Vec<String>,
 }
 
 /// Where webhooks may go.
@@ -191,6 +203,12 @@ impl Config {
             let span = span.or_else(|| place::of(table, &["server", "request-time"]));
             return Err(document.wrong(span, message));
         }
+        if let Some(command) = &self.secrets.command
+            && let Err(error) = CommandSecrets::new(command.clone())
+        {
+            let span = place::of(table, &["secrets", "command"]);
+            return Err(document.wrong(span, &error.to_string()));
+        }
         for (key, filter) in
             [("level", &self.telemetry.level), ("otlp-level", &self.telemetry.otlp_level)]
         {
@@ -243,13 +261,21 @@ impl Default for Store {
 
 impl Default for Engine {
     fn default() -> Self {
-        Self { grace: Period(Duration::from_secs(10)), on_shutdown: OnShutdown::Stop }
+        let (grace, on_shutdown) = (Period(Duration::from_secs(10)), OnShutdown::Stop);
+        Self { grace, on_shutdown, retention: Retention::DEFAULT }
     }
 }
 
 impl Default for Secrets {
     fn default() -> Self {
-        Self { env_prefix: "JOBWRIGHT_SECRET_".to_owned() }
+        Self {
+            env_prefix: "JOBWRIGHT_SECRET_".to_owned(),
+            env_only: None,
+            folder: None,
+            command: None,
+            command_time: Period(Duration::from_secs(10)),
+            command_inherit: Vec::new(),
+        }
     }
 }
 

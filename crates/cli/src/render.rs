@@ -19,8 +19,8 @@ use crate::exit::Failure;
 
 pub(crate) use board::Board;
 pub(crate) use columns::{
-    Column, DEPLOYMENTS, ENVIRONMENT, GROUPS, JOBS, Noun, OBJECT_RULES, PARAMETERS, PREVIEW,
-    RELEASES, RUNS, TOKENS, VALUE_RULES,
+    BACKFILL_RUNS, BACKFILLS, Column, DEPLOYMENTS, ENVIRONMENT, FIRINGS, GROUPS, JOBS, Noun,
+    OBJECT_RULES, PARAMETERS, PREVIEW, RELEASES, RUNS, SCHEDULES, TOKENS, VALUE_RULES,
 };
 pub(crate) use diff::{Change, differences};
 pub(crate) use package::Refused;

@@ -9,6 +9,8 @@ mod configured;
 mod ending;
 #[path = "serve/jobs.rs"]
 mod jobs;
+#[path = "serve/secrets.rs"]
+mod secrets;
 #[path = "serve/server.rs"]
 mod server;
 #[path = "serve/start.rs"]

@@ -8,13 +8,15 @@ use crate::access::{Audit, Token};
 use crate::digest::Digest;
 use crate::flow::OutputTrigger;
 use crate::id::{
-    AuditId, DeliveryId, DeploymentId, EnvironmentId, GroupId, JobId, ReleaseId, RunId, TokenId,
-    WebhookId,
+    AuditId, BackfillId, DeliveryId, DeploymentId, EnvironmentId, GroupId, JobId, ReleaseId, RunId,
+    ScheduleId, TokenId, WebhookId,
 };
 use crate::name::{DeploymentName, FlowName, OutputName, PackageName, ParameterName};
 use crate::parameter::Values;
 use crate::policy::RunPolicy;
+use crate::retention::Retention;
 use crate::rule::{ObjectRule, RuleChanges, ValueRule};
+use crate::schedule::{Backfill, BackfillState, Schedule};
 use crate::time::Timestamp;
 use crate::webhook::{Announcement, Delivery, Webhook};
 
@@ -42,6 +44,9 @@ pub struct Deployment {
     /// The most live attempts over all its runs.
     #[serde(default)]
     pub limit: Option<u32>,
+    /// How long its runs are kept when they are over; as the engine says where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
     /// No run of it begins until it is resumed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
@@ -254,6 +259,10 @@ pub enum Document {
     Announcement(Announcement),
     /// A message to a webhook.
     Delivery(Delivery),
+    /// A schedule.
+    Schedule(Box<Schedule>),
+    /// A backfill of a schedule.
+    Backfill(Box<Backfill>),
 }
 
 /// The kinds of documents.
@@ -283,6 +292,10 @@ pub enum Kind {
     Announcement,
     /// Messages to webhooks.
     Delivery,
+    /// Schedules.
+    Schedule,
+    /// Backfills.
+    Backfill,
 }
 
 impl Kind {
@@ -301,6 +314,8 @@ impl Kind {
             Self::Webhook => "webhook",
             Self::Announcement => "announcement",
             Self::Delivery => "delivery",
+            Self::Schedule => "schedule",
+            Self::Backfill => "backfill",
         }
     }
 }
@@ -335,6 +350,8 @@ keys! {
     AuditId => Audit,
     WebhookId => Webhook,
     DeliveryId => Delivery,
+    ScheduleId => Schedule,
+    BackfillId => Backfill,
 }
 
 impl Document {
@@ -353,12 +370,14 @@ impl Document {
             Self::Webhook(it) => it.id.into(),
             Self::Announcement(it) => Key { kind: Kind::Announcement, id: it.group.get() },
             Self::Delivery(it) => it.id.into(),
+            Self::Schedule(it) => it.id.into(),
+            Self::Backfill(it) => it.id.into(),
         }
     }
 
-    /// Returns the id of what the document belongs to: a release's, a run's and a webhook's
-    /// deployment, a group's and an announcement's run, the run of jobs, a delivery's webhook; 0
-    /// where it belongs to nothing.
+    /// Returns the id of what the document belongs to: a release's, a run's, a webhook's and a
+    /// schedule's deployment, a group's and an announcement's run, the run of jobs, a delivery's
+    /// webhook, a backfill's schedule; 0 where it belongs to nothing.
     #[must_use]
     pub fn parent(&self) -> i64 {
         match self {
@@ -370,6 +389,8 @@ impl Document {
             Self::Webhook(it) => it.deployment.get(),
             Self::Announcement(it) => it.run.get(),
             Self::Delivery(it) => it.webhook.get(),
+            Self::Schedule(it) => it.deployment.get(),
+            Self::Backfill(it) => it.schedule.get(),
         }
     }
 
@@ -382,22 +403,27 @@ impl Document {
             Self::Environment(it) => Some(it.name.as_str()),
             Self::Run(it) => it.idempotency_key.as_deref(),
             Self::Token(it) => Some(&it.hash),
+            Self::Schedule(it) => Some(it.name.as_str()),
             Self::Release(_)
             | Self::Group(_)
             | Self::Jobs(_)
             | Self::Audit(_)
             | Self::Webhook(_)
             | Self::Announcement(_)
-            | Self::Delivery(_) => None,
+            | Self::Delivery(_)
+            | Self::Backfill(_) => None,
         }
     }
 
     /// Tells whether the document speaks of work that is not over: a group that has not ended, an
-    /// announcement, a message that is neither taken nor given up.
+    /// announcement, a message that is neither taken nor given up, a schedule that is not paused, a
+    /// backfill that goes on.
     #[must_use]
     pub fn is_live(&self) -> bool {
         match self {
             Self::Group(it) => !it.status.is_terminal(),
+            Self::Schedule(it) => !it.paused,
+            Self::Backfill(it) => it.state == BackfillState::Running,
             Self::Deployment(_)
             | Self::Release(_)
             | Self::Run(_)

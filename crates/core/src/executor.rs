@@ -41,6 +41,13 @@ pub trait Executor: Send + Sync + 'static {
         Reattached::Unknown
     }
 
+    /// A job group that ended long ago is removed: what the executor keeps of its attempts may go.
+    /// May be called more than once, and for groups of which it knows nothing. Failing is the
+    /// executor's own affair: nobody waits for what is left behind.
+    async fn forget(&self, group: GroupId) {
+        let _ = group;
+    }
+
     /// Says how the executor wants to be driven. Read once, when the engine starts.
     fn traits(&self) -> ExecutorTraits {
         ExecutorTraits::default()

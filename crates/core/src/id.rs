@@ -123,6 +123,10 @@ ids! {
     WebhookId = "webhook";
     /// Names a message to a webhook.
     DeliveryId = "delivery";
+    /// Names a schedule.
+    ScheduleId = "schedule";
+    /// Names a backfill of a schedule.
+    BackfillId = "backfill";
 }
 
 /// The place of a job in its group: jobs are addressed by it wherever the group is known.

@@ -20,6 +20,7 @@
 //! | [`parameter`] | declarations, layers, and how a run's values are resolved |
 //! | [`mod@reference`] | `$name` and `${any name}` in payloads |
 //! | [`rule`] | remaps of connections and locations at import |
+//! | [`schedule`] | when deployments run by themselves, and what is made up for |
 //! | [`secret`] | names of secrets, and where their contents come from |
 //! | [`webhook`] | who is told that a job group has ended, and what is still to be told |
 //!
@@ -42,7 +43,9 @@ pub mod reference;
 mod flow;
 mod package;
 mod policy;
+mod retention;
 pub mod rule;
+pub mod schedule;
 
 mod access;
 mod catalog;
@@ -66,10 +69,12 @@ pub use name::OutputName;
 pub use name::PackageName;
 pub use name::ParameterName;
 pub use name::PoolName;
+pub use name::ScheduleName;
 pub use name::StepName;
 
 pub use id::AttemptId;
 pub use id::AuditId;
+pub use id::BackfillId;
 pub use id::DeliveryId;
 pub use id::DeploymentId;
 pub use id::EnvironmentId;
@@ -81,6 +86,7 @@ pub use id::JobId;
 pub use id::JobIndex;
 pub use id::ReleaseId;
 pub use id::RunId;
+pub use id::ScheduleId;
 pub use id::Seq;
 pub use id::TokenId;
 pub use id::WebhookId;
@@ -117,6 +123,9 @@ pub use policy::Retry;
 pub use policy::RetryOn;
 pub use policy::RunPolicy;
 pub use policy::Timeouts;
+
+pub use retention::Retention;
+pub use retention::RetentionError;
 
 pub use package::Artifact;
 pub use package::ArtifactError;
@@ -207,6 +216,7 @@ pub use store::CommitError;
 pub use store::Durability;
 pub use store::Lease;
 pub use store::NodeId;
+pub use store::Pruned;
 pub use store::Query;
 pub use store::Refusal;
 pub use store::Revision;

@@ -158,6 +158,8 @@ names! {
     ExecutorName = "executor";
     /// The name of a pool: a limit that steps of any flow share.
     PoolName = "pool";
+    /// The name of a schedule, unique in its deployment.
+    ScheduleName = "schedule";
 }
 
 impl ParameterName {

@@ -9,14 +9,22 @@ pub use secrecy::ExposeSecret;
 pub use secrecy::SecretString;
 use thiserror::Error;
 
+/// The least bytes of a secret's content. What is shorter turns up in harmless text: masking it
+/// would spoil logs, and tell what it is. An engine refuses it before an executor sees it.
+pub const MIN_SECRET: usize = 6;
+
+/// The most bytes of a secret's content: longer than any key, and all its forms fit into a line of
+/// a log.
+pub const MAX_SECRET: usize = 16 * 1024;
+
 /// Where the contents of secrets come from. They are fetched at dispatch and never stored.
 #[async_trait]
 pub trait SecretSource: Send + Sync + 'static {
     /// Fetches the content of a secret. Called once per attempt and secret; cancel safe.
     ///
     /// # Errors
-    /// [`SecretError::Unknown`] fails the attempt for good, [`SecretError::Unavailable`] leads to
-    /// another attempt. Neither may hold the content.
+    /// [`SecretError::Unavailable`] leads to another attempt, all others fail the attempt for good.
+    /// None may hold the content.
     async fn fetch(&self, name: &str) -> Result<SecretString, SecretError>;
 }
 
@@ -27,6 +35,23 @@ pub enum SecretError {
     /// There is none of that name.
     #[error("no secret is named `{0}`")]
     Unknown(String),
+    /// It could not be kept out of logs.
+    #[error(
+        "secret `{0}` has fewer than {MIN_SECRET} bytes, too few to be kept out of logs: use a \
+         longer one, or a parameter if it is not secret"
+    )]
+    TooShort(String),
+    /// It could not be kept out of logs.
+    #[error("secret `{0}` has more than {MAX_SECRET} bytes, too many to be kept out of logs")]
+    TooLong(String),
+    /// It is there, and must not be used as it is.
+    #[error("secret `{name}` is refused: {reason}")]
+    Refused {
+        /// The secret.
+        name: String,
+        /// Why, in words without secrets.
+        reason: String,
+    },
     /// The source did not answer.
     #[error("secret `{name}` cannot be fetched now: {reason}")]
     Unavailable {
@@ -35,6 +60,29 @@ pub enum SecretError {
         /// Why, in words without secrets.
         reason: String,
     },
+}
+
+/// Tells whether a content can be masked wherever it turns up.
+///
+/// # Errors
+/// It is shorter than [`MIN_SECRET`] or longer than [`MAX_SECRET`].
+pub fn check(name: &str, content: &SecretString) -> Result<(), SecretError> {
+    match content.expose_secret().len() {
+        ..MIN_SECRET => Err(SecretError::TooShort(name.to_owned())),
+        MIN_SECRET..=MAX_SECRET => Ok(()),
+        _ => Err(SecretError::TooLong(name.to_owned())),
+    }
+}
+
+impl SecretError {
+    /// Tells whether asking again may help.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } => true,
+            Self::Unknown(_) | Self::TooShort(_) | Self::TooLong(_) | Self::Refused { .. } => false,
+        }
+    }
 }
 
 /// The secrets of one attempt, by name. Shows only how many there are.

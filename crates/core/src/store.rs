@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::catalog::{Document, GroupSummary, Key, Kind};
 use crate::digest::Digest;
 use crate::event::Record;
-use crate::id::{Epoch, GroupId, Seq};
+use crate::id::{Epoch, GroupId, RunId, Seq};
 
 /// Names one life of one engine. Drawn anew at each start.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -237,8 +237,31 @@ pub trait Store: Send + Sync + 'static {
     /// Lists documents.
     async fn list(&self, query: Query) -> Result<Vec<Stored>, StoreError>;
 
+    /// Removes runs that are over, for good: the journals and summaries of their groups, the ids of
+    /// their jobs, and last the runs themselves, whose keys are free then. A run with a group that
+    /// has not ended is left as it is, and one that does not exist is passed over. One call removes
+    /// at most `limit` groups, which is at least 1, each with all that belongs to it; what is left
+    /// of a run then is for the next call. Ids are not given again, contents and other documents
+    /// stay. What is acknowledged is durable. May be called by several nodes at the same time. A
+    /// store that keeps everything does nothing, as by default.
+    async fn prune(&self, runs: &[RunId], limit: u32) -> Result<Pruned, StoreError> {
+        let _ = (runs, limit);
+        Ok(Pruned::default())
+    }
+
     /// Finds a content by its digest.
     async fn content(&self, digest: Digest) -> Result<Option<Arc<[u8]>>, StoreError>;
+}
+
+/// What was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pruned {
+    /// How many runs are gone.
+    pub runs: u64,
+    /// How many groups are gone.
+    pub groups: u64,
+    /// Whether groups of these runs are left to be removed, for which there was no room.
+    pub more: bool,
 }
 
 /// Why a commit did not happen. Nothing of it is there.

@@ -4,7 +4,7 @@ use axum::extract::OriginalUri;
 use axum::http::header::{ETAG, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use jobwright_core::{Deployment, DeploymentId, DeploymentName, Kind, Revision};
+use jobwright_core::{Deployment, DeploymentId, DeploymentName, Kind, Retention, Revision};
 use jobwright_scheduler::{DeploymentChange, Page};
 use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
@@ -141,6 +141,7 @@ async fn change(
         values: body.parameters,
         run_policy: body.run_policy,
         limit: body.limit,
+        retention: retention(body.retention.as_ref())?,
         paused: body.paused,
         ..DeploymentChange::default()
     };
@@ -191,6 +192,15 @@ async fn resume(
 ) -> Result<Response, Problem> {
     let permit = caller.permit::<Operator>(id).await?;
     Ok(changed(version, &permit.pause(id, false, revision::expected(&headers)?).await?))
+}
+
+/// Reads how long runs are kept; null is no word of the deployment's own.
+fn retention(given: Option<&Option<String>>) -> Result<Option<Option<Retention>>, Problem> {
+    let read = |text: &String| {
+        let read = text.parse::<Retention>();
+        read.map_err(|error| Problem::at("#/retention", error.to_string()))
+    };
+    given.map(|given| given.as_ref().map(read).transpose()).transpose()
 }
 
 /// What a change of a deployment, or of which release it runs, answers.

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobwright_core::parameter::Values;
+use jobwright_core::schedule::{Backfill, Schedule};
 use jobwright_core::webhook::{Call, Webhook};
 use jobwright_core::{
-    Bundle, Deployment, DeploymentId, Digest, EnvironmentParameter, GroupId, Key, ParameterName,
-    Release, ReleaseId, Revision, Role, Seal, StoreError, Token, TokenId, WebhookId,
+    BackfillId, Bundle, Deployment, DeploymentId, Digest, EnvironmentParameter, GroupId, Key,
+    ParameterName, Release, ReleaseId, Revision, Role, ScheduleId, Seal, StoreError, Token,
+    TokenId, WebhookId,
 };
 use jobwright_scheduler::{
-    Actor, CancelError, DeploymentChange, DeploymentError, Engine, EnvironmentError, ImportError,
-    ImportPreview, ReleaseError, RerunError, RunError, RunHandle, RunRequest, TokenError,
-    WebhookError,
+    Actor, BackfillError, BackfillRequest, CancelError, DeploymentChange, DeploymentError, Engine,
+    EnvironmentError, ImportError, ImportPreview, NewSchedule, ReleaseError, RerunError, RunError,
+    RunHandle, RunRequest, ScheduleChange, ScheduleError, TokenError, WebhookError,
 };
 
 use crate::app::App;
@@ -102,9 +104,56 @@ impl Permit<Operator> {
         let change = DeploymentChange { paused: Some(paused), ..DeploymentChange::default() };
         Ok(self.engine.change_deployment_at(id, expected, change).await?.0)
     }
+
+    pub(crate) async fn pause_schedule(
+        &self,
+        id: ScheduleId,
+        paused: bool,
+        expected: Option<Revision>,
+    ) -> Result<Schedule, ScheduleError> {
+        let change = ScheduleChange { paused: Some(paused), ..ScheduleChange::default() };
+        self.engine.change_schedule(id, expected, &change).await
+    }
+
+    pub(crate) async fn backfill(
+        &self,
+        id: ScheduleId,
+        request: BackfillRequest,
+    ) -> Result<Backfill, BackfillError> {
+        self.engine.backfill(id, request).await
+    }
+
+    pub(crate) async fn cancel_backfill(&self, id: BackfillId) -> Result<Backfill, BackfillError> {
+        self.engine.cancel_backfill(id).await
+    }
 }
 
 impl Permit<Deployer> {
+    pub(crate) async fn create_schedule(
+        &self,
+        id: DeploymentId,
+        new: NewSchedule,
+    ) -> Result<Schedule, ScheduleError> {
+        self.engine.create_schedule(id, new).await
+    }
+
+    pub(crate) async fn change_schedule(
+        &self,
+        id: ScheduleId,
+        expected: Option<Revision>,
+        change: &ScheduleChange,
+    ) -> Result<Schedule, ScheduleError> {
+        self.engine.change_schedule(id, expected, change).await
+    }
+
+    pub(crate) async fn delete_schedule(
+        &self,
+        id: ScheduleId,
+        expected: Option<Revision>,
+    ) -> Result<(), ScheduleError> {
+        self.engine.delete_schedule(id, expected).await
+    }
+
     pub(crate) async fn create(&self, name: &str) -> Result<Deployment, DeploymentError> {
         self.engine.create_deployment(name).await
     }

@@ -5,8 +5,9 @@ use jobwright_core::webhook::CallFault;
 use jobwright_core::{NameError, StoreError};
 use jobwright_package::ReadError;
 use jobwright_scheduler::{
-    CancelError, DeploymentError, Ended, EnvironmentError, ExpandError, ImportError, PrepareError,
-    ReadError as GroupError, ReleaseError, RerunError, RunError, TokenError, WebhookError,
+    BackfillError, CancelError, DeploymentError, Ended, EnvironmentError, ExpandError, ImportError,
+    PrepareError, ReadError as GroupError, ReleaseError, RerunError, RunError, ScheduleError,
+    TokenError, WebhookError,
 };
 
 use crate::problem::{Place, Problem, Sort, told};
@@ -57,6 +58,36 @@ impl From<DeploymentError> for Problem {
             DeploymentError::Stale { .. } => sorted!(Stale, error),
             DeploymentError::Name(_) => Problem::at("#/name", told(&error)),
             DeploymentError::Rules(_) | _ => sorted!(Validation, error),
+        }
+    }
+}
+
+impl From<ScheduleError> for Problem {
+    fn from(error: ScheduleError) -> Self {
+        match error {
+            ScheduleError::Store(error) => error.into(),
+            ScheduleError::NotFound(_) | ScheduleError::NoDeployment(_) => {
+                sorted!(NotFound, error)
+            }
+            ScheduleError::Taken { .. } | ScheduleError::TooMany(_) | ScheduleError::Changed(_) => {
+                sorted!(Conflict, error)
+            }
+            ScheduleError::Stale { .. } => sorted!(Stale, error),
+            ScheduleError::Length(error) => {
+                Problem::at(format!("#/{}", error.what), error.to_string())
+            }
+            _ => sorted!(Validation, error),
+        }
+    }
+}
+
+impl From<BackfillError> for Problem {
+    fn from(error: BackfillError) -> Self {
+        match error {
+            BackfillError::Store(error) => error.into(),
+            BackfillError::NotFound(_) | BackfillError::NoSchedule(_) => sorted!(NotFound, error),
+            BackfillError::Over { .. } | BackfillError::Changed(_) => sorted!(Conflict, error),
+            _ => sorted!(Validation, error),
         }
     }
 }

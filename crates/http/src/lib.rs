@@ -72,6 +72,7 @@ mod releases;
 mod rules;
 mod run;
 mod runs;
+mod schedules;
 mod tokens;
 mod webhooks;
 

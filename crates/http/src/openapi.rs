@@ -55,8 +55,9 @@ pub fn openapi() -> String {
 fn sharpen(schemas: &mut Value) {
     let name = schemas["Override"]["properties"]["key"].clone();
     let name = json!({ "pattern": name["pattern"], "maxLength": name["maxLength"] });
-    let parameters = &mut schemas["ChangeDeployment"]["properties"]["parameters"];
-    parameters["propertyNames"] = name;
+    for body in ["ChangeDeployment", "CreateSchedule", "ChangeSchedule"] {
+        schemas[body]["properties"]["parameters"]["propertyNames"] = name.clone();
+    }
     for member in ["onCondition", "withCondition"] {
         let fields = &mut schemas["ObjectImportRule"]["properties"][member];
         fields["minProperties"] = 1.into();
@@ -116,6 +117,8 @@ fn embeds(path: &str) -> Option<String> {
     let known: &[(&str, &[&str])] =
         if path.ends_with("/flowRuns") || path.ends_with("/flowRuns/{id}") {
             &runs::ASSOCIATIONS
+        } else if path.ends_with("/schedules") {
+            &[]
         } else if path.contains("releases") {
             &releases::ASSOCIATIONS
         } else if path.contains("deployments") {

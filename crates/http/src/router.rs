@@ -20,7 +20,7 @@ use crate::spelling::Spelling;
 use crate::version::Version;
 use crate::{
     deployments, edge, environment, events, groups, health, jobs, logs, metrics, openapi,
-    overrides, releases, rules, run, runs, tokens, webhooks,
+    overrides, releases, rules, run, runs, schedules, tokens, webhooks,
 };
 
 /// Makes the router of an engine. It may be nested under any path, and listens to nothing itself.
@@ -57,7 +57,7 @@ pub fn router(engine: Engine, options: Options) -> Router {
 pub(crate) fn api() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::frame())
         .nest("/v3", version().layer(Extension(Version::V3)))
-        .nest("/v4", version().merge(events::routes()).layer(Extension(Version::V4)))
+        .nest("/v4", present().layer(Extension(Version::V4)))
 }
 
 fn version() -> OpenApiRouter<App> {
@@ -74,6 +74,11 @@ fn version() -> OpenApiRouter<App> {
         .merge(overrides::routes())
         .merge(webhooks::routes())
         .merge(tokens::routes())
+}
+
+/// What only the present version has, with the rest.
+fn present() -> OpenApiRouter<App> {
+    version().merge(events::routes()).merge(schedules::routes())
 }
 
 async fn document(State(app): State<App>) -> Response {

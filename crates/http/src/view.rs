@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use jobwright_core::schedule::{Backfill, Schedule};
 use jobwright_core::webhook::{Delivery, Webhook};
 use jobwright_core::{
-    Audit, AuditId, Deployment, DeploymentId, EnvironmentId, EnvironmentParameter, GroupId,
-    GroupSummary, JobId, JobIndex, Package, Release, ReleaseId, Revision, Run, RunId, Seq,
-    StoreError, Token, WebhookId,
+    Audit, AuditId, BackfillId, Deployment, DeploymentId, EnvironmentId, EnvironmentParameter,
+    GroupId, GroupSummary, JobId, JobIndex, Package, Release, ReleaseId, Revision, Run, RunId,
+    ScheduleId, Seq, StoreError, Token, WebhookId,
 };
 use jobwright_scheduler::{
     AuditCheck, Ended, Engine, FoundRelease, GroupView, HistoryEntry, Page, PrepareError,
@@ -51,6 +52,10 @@ reads! {
     fn webhooks_page(of: Option<DeploymentId>, page: Page) -> Result<Vec<Webhook>, StoreError>;
     fn find_webhook(id: WebhookId) -> Result<Option<Webhook>, StoreError>;
     fn deliveries_page(of: Option<WebhookId>, page: Page) -> Result<Vec<Delivery>, StoreError>;
+    fn schedules_page(of: Option<DeploymentId>, page: Page) -> Result<Vec<Schedule>, StoreError>;
+    fn find_schedule(id: ScheduleId) -> Result<Option<(Schedule, Revision)>, StoreError>;
+    fn backfills_page(of: Option<ScheduleId>, page: Page) -> Result<Vec<Backfill>, StoreError>;
+    fn find_backfill(id: BackfillId) -> Result<Option<(Backfill, Revision)>, StoreError>;
     fn tokens() -> Result<Vec<Token>, StoreError>;
     fn check_audit() -> Result<AuditCheck, StoreError>;
     fn audit(before: Option<AuditId>, limit: u32) -> Result<Vec<Audit>, StoreError>;
@@ -59,6 +64,10 @@ reads! {
 impl View {
     pub(crate) fn new(engine: &Engine) -> Self {
         Self(engine.clone())
+    }
+
+    pub(crate) fn now(&self) -> jobwright_core::Timestamp {
+        self.0.now()
     }
 
     pub(crate) fn gauges(&self) -> jobwright_scheduler::Gauges {

@@ -10,6 +10,7 @@ mod object;
 mod overrides;
 mod release;
 mod rule;
+mod schedule;
 mod started;
 mod token;
 mod waiting;
@@ -31,6 +32,9 @@ pub(crate) use object::{Object, Scalar};
 pub(crate) use overrides::{ChangeOverride, CreateOverride, OverrideBody};
 pub(crate) use release::{ChangeRelease, ImportBody, ReleaseBody};
 pub(crate) use rule::{ObjectRuleBody, ValueRuleBody};
+pub(crate) use schedule::{
+    BackfillBody, ChangeSchedule, CreateBackfill, CreateSchedule, NextBody, ScheduleBody,
+};
 pub(crate) use started::{Override, RunBody, RunParameters, StartedBody};
 pub(crate) use token::{AuditBody, AuditCheckBody, CreateToken, CreatedToken, TokenBody};
 pub(crate) use waiting::waiting;

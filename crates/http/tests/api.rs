@@ -16,6 +16,8 @@ mod metrics;
 mod problems;
 #[path = "api/releases.rs"]
 mod releases;
+#[path = "api/schedules.rs"]
+mod schedules;
 #[path = "api/server.rs"]
 mod server;
 #[path = "api/statuses.rs"]

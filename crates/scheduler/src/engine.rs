@@ -2,11 +2,13 @@
 //! loop that drives them.
 
 mod audit;
+mod backfills;
 mod builder;
 mod cancel;
 mod catalog;
 mod deployments;
 mod environment;
+mod firing;
 mod gates;
 mod gauges;
 mod group;
@@ -17,7 +19,9 @@ mod prepare;
 mod releases;
 mod rerun;
 mod resume;
+mod retention;
 mod run;
+mod schedules;
 mod seal;
 mod shelf;
 mod submit;
@@ -39,6 +43,7 @@ use crate::driver::{Listener, Message, ShutdownReport};
 use crate::hub::{Hub, Subscription};
 
 pub use audit::Actor;
+pub use backfills::{BackfillError, BackfillRequest};
 pub use builder::{EngineBuilder, StartError};
 pub use cancel::CancelError;
 pub use deployments::{DeploymentChange, DeploymentError};
@@ -51,6 +56,7 @@ pub use prepare::{Explanation, GroupPreview, PackageError, PrepareError};
 pub use releases::{ImportError, ImportPreview, ReleaseError};
 pub use rerun::{RerunError, RerunRequest};
 pub use run::{PreparedRun, RunError, RunHandle, RunRequest};
+pub use schedules::{NewSchedule, ScheduleChange, ScheduleError};
 pub use seal::AuditCheck;
 pub use tokens::TokenError;
 pub use wait::{RunOutcome, WaitError};
@@ -85,6 +91,8 @@ struct Inner {
     listener: Arc<Listener>,
     hub: Hub,
     driver: AbortHandle,
+    /// Rung when there is something new for the task that looks after schedules.
+    bell: Arc<Notify>,
     /// When the engine must have ended although its store is away.
     ends_by: watch::Sender<Option<Timestamp>>,
     /// How the loop ended, once it has.
@@ -96,6 +104,7 @@ type End = Result<ShutdownReport, String>;
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.bell.notify_one();
         if self.end.get().is_none() {
             tracing::warn!("the engine was dropped without a shutdown");
             self.driver.abort();

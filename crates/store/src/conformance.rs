@@ -16,6 +16,7 @@ mod commits;
 mod journal;
 mod leases;
 mod nodes;
+mod prune;
 mod sample;
 
 use std::future::Future;
@@ -129,5 +130,8 @@ checks! {
     "documents of every kind come back as they were written" => catalog::every_kind,
     "documents are listed in the order of their ids" => catalog::lists,
     "lists narrow by parent, unique text and life" => catalog::narrows,
+    "a run that is over is removed whole, and nothing else is" => prune::whole,
+    "a run with a group that has not ended is left as it is" => prune::live,
+    "one call removes no more groups than it may, and the run with the last of them" => prune::bounded,
     "contents are found by their digest, and may be written again" => catalog::contents,
 }

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jobwright_core::{
-    Commit, CommitError, Digest, Durability, GroupId, ID_LIMIT, Key, Kind, Lease, NodeId, Query,
-    Record, Seq, Store, StoreError, Stored,
+    Commit, CommitError, Digest, Durability, GroupId, ID_LIMIT, Key, Kind, Lease, NodeId, Pruned,
+    Query, Record, RunId, Seq, Store, StoreError, Stored,
 };
 
 use self::documents::Documents;
@@ -107,6 +107,35 @@ impl State {
     }
 }
 
+impl State {
+    fn prune(&mut self, runs: &[RunId], limit: u32) -> Pruned {
+        let mut pruned = Pruned::default();
+        for run in runs {
+            let groups = self.documents.of_parent(Kind::Group, run.get());
+            let ids = groups.iter().filter_map(|id| GroupId::new(*id).ok());
+            let groups: Vec<GroupId> = ids.collect();
+            if groups.iter().any(|group| self.journals.is_live(*group)) {
+                continue;
+            }
+            let room = usize::try_from(u64::from(limit) - pruned.groups).unwrap_or(usize::MAX);
+            for group in groups.iter().take(room) {
+                self.journals.remove(*group);
+                self.documents.remove((*group).into());
+                pruned.groups += 1;
+            }
+            if groups.len() > room {
+                pruned.more = true;
+                break;
+            }
+            for block in self.documents.of_parent(Kind::Job, run.get()) {
+                self.documents.remove(Key { kind: Kind::Job, id: block });
+            }
+            pruned.runs += u64::from(self.documents.remove((*run).into()).is_some());
+        }
+        pruned
+    }
+}
+
 #[async_trait]
 impl Store for MemoryStore {
     fn durability(&self) -> Durability {
@@ -154,6 +183,11 @@ impl Store for MemoryStore {
 
     async fn list(&self, query: Query) -> Result<Vec<Stored>, StoreError> {
         Ok(self.state()?.documents.list(&query))
+    }
+
+    async fn prune(&self, runs: &[RunId], limit: u32) -> Result<Pruned, StoreError> {
+        assert!(limit > 0, "at least one group may go");
+        Ok(self.state()?.prune(runs, limit))
     }
 
     async fn content(&self, digest: Digest) -> Result<Option<Arc<[u8]>>, StoreError> {

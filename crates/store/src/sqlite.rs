@@ -8,6 +8,7 @@ mod ids;
 mod journal;
 mod leases;
 mod open;
+mod prune;
 mod queries;
 mod reader;
 mod schema;
@@ -19,8 +20,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jobwright_core::{
-    Commit, CommitError, Digest, Durability, GroupId, Key, Kind, Lease, NodeId, Query, Record, Seq,
-    Store, StoreError, Stored,
+    Commit, CommitError, Digest, Durability, GroupId, Key, Kind, Lease, NodeId, Pruned, Query,
+    Record, RunId, Seq, Store, StoreError, Stored,
 };
 use tracing::Instrument;
 
@@ -162,6 +163,12 @@ impl Store for SqliteStore {
 
     async fn list(&self, query: Query) -> Result<Vec<Stored>, StoreError> {
         self.readers.ask(move |it| queries::list(it, &query)).await
+    }
+
+    async fn prune(&self, runs: &[RunId], limit: u32) -> Result<Pruned, StoreError> {
+        assert!(limit > 0, "at least one group may go");
+        let runs = runs.to_vec();
+        self.writer.ask(|reply| Call::Prune { runs, limit, reply }).await
     }
 
     async fn content(&self, digest: Digest) -> Result<Option<Arc<[u8]>>, StoreError> {

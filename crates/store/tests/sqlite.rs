@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jobwright_core::{
-    Append, Change, Commit, CommitError, Document, Durability, EnvironmentId, EnvironmentParameter,
-    Epoch, Event, GroupId, JobIndex, Key, Kind, NodeId, ParameterName, Query, Record, Refusal,
-    Revision, Seq, Store, StoreError, Timestamp,
+    Append, Cause, Change, Commit, CommitError, DeploymentId, Document, Durability, EnvironmentId,
+    EnvironmentParameter, Epoch, Event, Failure, GroupId, GroupSummary, JobIndex, Key, Kind, Next,
+    NodeId, Outcome, ParameterName, Query, Record, Refusal, ReleaseId, Revision, RunId, Seq,
+    Status, Store, StoreError, Timestamp, Verdict,
 };
 use jobwright_store::{OpenError, SqliteOptions, SqliteStore};
 use rusqlite::Connection;
@@ -316,4 +317,64 @@ async fn dropping_the_store_writes_what_was_called() {
     for n in 1..=20 {
         assert_eq!(store.load(group(n), Seq(1)).await.unwrap().len(), 1);
     }
+}
+
+/// How many pages the file has, and how many of them are free.
+fn pages(path: &Path) -> (i64, i64) {
+    let connection = Connection::open(path).unwrap();
+    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    (number("PRAGMA page_count"), number("PRAGMA freelist_count"))
+}
+
+#[tokio::test]
+async fn what_is_removed_makes_room_for_what_comes() {
+    let (_folder, path) = folder();
+    let store = SqliteOptions::new().written().open(&path).unwrap();
+    let mut sizes = Vec::new();
+    for cycle in 0..12 {
+        // Twenty runs of ten groups come, each group with a row of some kilobytes.
+        for run in 1 + cycle * 20..=cycle * 20 + 20 {
+            let journal = (run * 10..run * 10 + 10).map(|id| ended(id, run)).collect();
+            store.commit(Commit { journal, ..Commit::default() }.into()).await.unwrap();
+        }
+        // Those of the cycle before go.
+        let runs: Vec<_> = (1..=20).map(|at| (cycle - 1) * 20 + at).collect();
+        let runs: Vec<_> = runs.into_iter().filter_map(|id| RunId::new(id).ok()).collect();
+        let mut groups = 0;
+        loop {
+            let pruned = store.prune(&runs, 64).await.unwrap();
+            groups += pruned.groups;
+            if !pruned.more {
+                break;
+            }
+        }
+        assert_eq!(groups, if cycle == 0 { 0 } else { 200 });
+        sizes.push(pages(&path).0);
+    }
+    // Two cycles are there at the most: the file grows to that, and no further.
+    let (steady, last) = (sizes[2], sizes[11]);
+    assert!(last <= steady + steady / 20, "{sizes:?}");
+    let kept: Vec<_> = store.list(Query::all(Kind::Group)).await.unwrap();
+    assert_eq!(kept.len(), 200);
+}
+
+/// The only row of a group that has ended.
+fn ended(id: i64, run: i64) -> Append {
+    let failure = Failure::permanent("long", "x".repeat(4_000));
+    let (outcome, verdict) = (Outcome::Failed(failure.into()), Verdict::Failed);
+    let next = Next::End { verdict, cause: Cause::Attempt };
+    let event = Event::AttemptEnded { job: JobIndex(0), attempt: 1, outcome, next };
+    let (first, epoch) = (Seq(1), Epoch(1));
+    let record = Record { group: group(id), first, epoch, at: AT, events: [event].into() };
+    let summary = GroupSummary {
+        id: group(id),
+        run: RunId::new(run).unwrap(),
+        deployment: DeploymentId::new(1).unwrap(),
+        release: ReleaseId::new(1).unwrap(),
+        status: Status::Failed,
+        jobs: 1,
+        created_at: AT,
+        updated_at: AT,
+    };
+    Append { owner: NODE, record, summary: Some(summary) }
 }

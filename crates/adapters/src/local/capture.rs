@@ -8,9 +8,9 @@ use jobwright_core::Attempt;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{ChildStderr, ChildStdout};
 
-use super::mask::Masker;
 use crate::clock::now;
 use crate::log::{LogEnd, LogStream, LogWriter};
+use crate::mask::Masker;
 
 /// The most bytes of a line; the rest goes on in a further record.
 const LONGEST_LINE: usize = 64 * 1024;

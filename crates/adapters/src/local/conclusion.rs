@@ -4,8 +4,8 @@ use jobwright_core::{Attempt, Failure, StopReason, Success, Timeout, spelled};
 use serde_json::json;
 
 use super::folder::{Folder, LOG, OUTPUT};
-use super::mask::Masker;
 use crate::log::{LogEnd, ProcessEnd};
+use crate::mask::Masker;
 
 /// The most bytes of a result.
 const MOST_OUTPUT: u64 = 1024 * 1024;
@@ -54,9 +54,23 @@ impl Conclusion<'_> {
             return Ok(Success::empty());
         };
         let document = serde_json::from_slice(&content);
-        let document =
+        let document: serde_json::Value =
             document.map_err(|error| refuse(format!("`{OUTPUT}` is no JSON document: {error}")))?;
-        Ok(Success::with(self.masker.mask_document(document)))
+        Ok(Success::with(self.masked(document)))
+    }
+
+    /// Takes secrets out of a result, also where it lies: the folder may be kept for long.
+    fn masked(&self, document: serde_json::Value) -> serde_json::Value {
+        if self.masker.is_idle() {
+            return document;
+        }
+        let masked = self.masker.mask_document(document.clone());
+        if masked != document
+            && let Err(error) = self.folder.replace(OUTPUT, masked.to_string().as_bytes())
+        {
+            tracing::warn!(%error, attempt = %self.attempt.id(), "a secret stays in a result's file");
+        }
+        masked
     }
 
     fn stopped(&self) -> Failure {

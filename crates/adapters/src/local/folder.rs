@@ -18,7 +18,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use jobwright_core::{Artifact, Attempt, Digest, GroupId};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, linkat, mkdirat, openat, renameat_with};
+use rustix::fs::{
+    AtFlags, CWD, Mode, OFlags, RenameFlags, linkat, mkdirat, openat, renameat, renameat_with,
+    unlinkat,
+};
 use rustix::io::Errno;
 
 pub(super) const LOG: &str = "out.log";
@@ -88,6 +91,17 @@ impl Folder {
 
     pub(super) fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
         self.create_file(name)?.write_all(content)
+    }
+
+    /// Writes a file in the place of one that the process left.
+    pub(super) fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        let fresh = format!("{name}.new");
+        match unlinkat(&self.handle, &fresh, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.write(&fresh, content)?;
+        Ok(renameat(&self.handle, &fresh, &self.handle, name)?)
     }
 
     /// Writes a file that no process may change, and that is often the same for many attempts of

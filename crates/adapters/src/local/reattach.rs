@@ -16,10 +16,10 @@ use super::capture::Tail;
 use super::conclusion::Conclusion;
 use super::folder::{Folder, LOG, OUTPUT};
 use super::identity::{Identity, Live, marked, members};
-use super::mask::Masker;
 use super::process::Ended;
 use crate::clock::now;
 use crate::log::{LogEnd, LogEntry, LogReader, LogWriter, ProcessEnd, last};
+use crate::mask::Masker;
 
 /// How often leftovers are looked for and killed, at most: what forks faster than it is killed is
 /// given up.

@@ -16,12 +16,12 @@ use super::environment::{environment, parameters};
 use super::folder::{Folder, INPUT, LOG, PARAMETERS, STDIN};
 use super::gate;
 use super::identity::Identity;
-use super::mask::Masker;
 use super::payload::Payload;
 use super::process::Process;
 use super::program;
 use super::reattach::sweep;
 use crate::log::LogWriter;
+use crate::mask::Masker;
 
 /// A process that has begun. Dropping it kills its group.
 pub(super) struct Started {

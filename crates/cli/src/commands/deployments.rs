@@ -52,6 +52,13 @@ enum Verb {
         #[arg(value_parser = ["allow", "queue", "skip", "cancel_previous"])]
         policy: String,
     },
+    /// Say how long its runs are kept when they are over
+    Retention {
+        #[command(flatten)]
+        one: One,
+        /// A duration such as `30d`, `forever`, or `engine` for what the configuration says
+        retention: String,
+    },
     /// Delete a deployment that has no releases; its runs stay readable
     Delete(One),
     /// Values that all its runs see
@@ -105,6 +112,10 @@ pub(crate) async fn perform(session: &Session, command: Deployments) -> Done {
         }
         Verb::Rename { one, name } => change(&one, json!({ "name": name })).await,
         Verb::Policy { one, policy } => change(&one, json!({ "runPolicy": policy })).await,
+        Verb::Retention { one, retention } => {
+            let retention = (retention != "engine").then_some(retention);
+            change(&one, json!({ "retention": retention })).await
+        }
         Verb::Pause(one) => pause(session, &one, "pause").await,
         Verb::Resume(one) => pause(session, &one, "resume").await,
         Verb::Delete(one) => {

@@ -52,6 +52,12 @@ fn faults_are_told_with_their_place() {
         assert!(told.starts_with(message), "{text}\n{told}");
         assert!(told.contains(&format!(" --> j.toml:{place}\n")), "{text}\n{told}");
     };
+    check(
+        "[secrets]\ncommand = [\"pass\", \"{name}\"]\n",
+        "2:11",
+        "program `pass` is asked for secrets",
+    );
+    check("[engine]\nretention = \"soon\"\n", "2:13", "`soon` is neither `forever` nor");
     check("lisen = 1\n", "1:1", "unknown field `lisen`, expected one of `server`");
     check("[server\n", "1:8", "unclosed table, expected `]`");
     check("[server]\nlisten = 8080\n", "2:10", "invalid type: integer `8080`");

@@ -104,6 +104,20 @@ fn shown_value(parameter: &Value) -> String {
     }
 }
 
+/// What became of a schedule's last firing.
+fn last_firing(schedule: &Value) -> String {
+    let last = &schedule["lastFiring"];
+    match (last["outcome"].as_str(), last["run"]["id"].as_i64()) {
+        (None, _) => "-".to_owned(),
+        (Some("run"), Some(run)) => format!("run {run}"),
+        (Some(outcome), Some(run)) => format!("{outcome}: run {run}"),
+        (Some(outcome), None) => match last["reason"].as_str() {
+            Some(reason) => format!("{outcome}: {reason}"),
+            None => outcome.to_owned(),
+        },
+    }
+}
+
 fn shadowed(parameter: &Value) -> String {
     let layers = parameter["shadowed"].as_array().into_iter().flatten();
     let layers: Vec<_> =
@@ -127,6 +141,60 @@ pub(crate) const DEPLOYMENTS: Noun = Noun {
         column("PAUSED", "/paused", Show::Truth),
         column("RUN POLICY", "/runPolicy", Show::Text),
         column("UPDATED", "/updatedAt", Show::Time),
+    ],
+};
+
+pub(crate) const SCHEDULES: Noun = Noun {
+    one: "schedule",
+    many: "schedules",
+    path: "/schedules",
+    id: "/id",
+    columns: &[
+        column("ID", "/id", Show::Text),
+        column("DEPLOYMENT", "/deployment/id", Show::Text),
+        column("NAME", "/name", Show::Text),
+        column("CRON", "/cron", Show::Text),
+        column("ZONE", "/zone", Show::Text),
+        column("PAUSED", "/paused", Show::Truth),
+        column("NEXT", "/nextFiring", Show::Time),
+        column("LAST", "", Show::With(last_firing)),
+    ],
+};
+
+pub(crate) const FIRINGS: Noun = Noun {
+    one: "firing",
+    many: "firings",
+    path: "",
+    id: "/nominal",
+    columns: &[column("LOCAL", "/local", Show::Text), column("AT", "/at", Show::Time)],
+};
+
+pub(crate) const BACKFILLS: Noun = Noun {
+    one: "backfill",
+    many: "backfills",
+    path: "/backfills",
+    id: "/id",
+    columns: &[
+        column("ID", "/id", Show::Text),
+        column("SCHEDULE", "/schedule/id", Show::Text),
+        column("STATE", "/state", Show::Text),
+        column("FROM", "/from", Show::Time),
+        column("TO", "/to", Show::Time),
+        column("FIRINGS", "/total", Show::Text),
+        column("DECIDED", "/decided", Show::Text),
+    ],
+};
+
+pub(crate) const BACKFILL_RUNS: Noun = Noun {
+    one: "run",
+    many: "runs",
+    path: "/flowRuns",
+    id: "/run/id",
+    columns: &[
+        column("NOMINAL", "/nominal", Show::Time),
+        column("RUN", "/run/id", Show::Text),
+        column("STATUS", "/status", Show::Status),
+        column("REASON", "/reason", Show::Text),
     ],
 };
 

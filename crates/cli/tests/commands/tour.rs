@@ -17,6 +17,8 @@ fn deployments(shell: &mut Shell) {
         "deployments pause greetings",
         "deployments resume 1",
         "deployments policy greetings queue",
+        "deployments retention greetings 7d",
+        "deployments retention greetings soon",
         "deployments parameters set greetings who=you",
         "deployments parameters set greetings who=you times=2 --unset who",
         "deployments parameters set greetings",
@@ -54,6 +56,33 @@ fn releases(shell: &mut Shell) {
         "env delete env.reigon --yes",
         "env delete env.region --yes",
         "env import environment.json",
+    ] {
+        shell.run(line);
+    }
+}
+
+fn schedules(shell: &mut Shell) {
+    shell.run("deployments create report");
+    shell.run("releases import report greet.yaml -o id");
+    for line in [
+        "schedules create report yearly @yearly --zone Europe/Berlin --set who=you --jitter 5m",
+        "schedules create report yearly @daily",
+        "schedules create report never 0_0_30_2_*",
+        "schedules list report",
+        "schedules show yearly",
+        "schedules show yaerly",
+        "schedules next yearly --after 2026-01-01T00:00:00Z --count 2",
+        "schedules edit yearly",
+        "schedules edit yearly --policy skip --catch-up all --window 2h --set times=2 --unset who",
+        "schedules show 1 --json",
+        "schedules pause yearly",
+        "schedules resume yearly",
+        "schedules backfill yearly --from 2023-01-01T00:00:00Z --to 2025-12-31T00:00:00Z --wait",
+        "schedules backfill yearly --from 2026-01-02T00:00:00Z --to 2026-01-03T00:00:00Z",
+        "schedules backfills yearly",
+        "schedules cancel-backfill 1",
+        "schedules delete yearly --yes",
+        "schedules list",
     ] {
         shell.run(line);
     }
@@ -123,6 +152,7 @@ fn everything_works_without_a_server() {
     for (name, tour) in [
         ("local_deployments", deployments as fn(&mut Shell)),
         ("local_releases", releases),
+        ("local_schedules", schedules),
         ("local_runs", runs),
         ("local_tokens", tokens),
     ] {
@@ -157,6 +187,7 @@ fn everything_works_with_a_server() {
     for (name, tour) in [
         ("remote_deployments", deployments as fn(&mut Shell)),
         ("remote_releases", releases),
+        ("remote_schedules", schedules),
         ("remote_runs", runs),
         ("remote_tokens", tokens),
     ] {

@@ -35,6 +35,9 @@ pub(crate) struct DeploymentBody {
     run_policy: Value,
     /// The most live attempts over all its runs.
     limit: Option<u32>,
+    /// How long its runs are kept when they are over: a duration or `forever`; null for what the
+    /// engine says.
+    retention: Option<String>,
     /// Its parameter values, by name.
     #[schema(value_type = Object)]
     parameters: Value,
@@ -57,6 +60,7 @@ impl DeploymentBody {
             paused: deployment.paused,
             run_policy: super::json(&deployment.run_policy),
             limit: deployment.limit,
+            retention: deployment.retention.map(|it| it.to_string()),
             parameters: super::json(&deployment.values),
             releases: None,
         }
@@ -94,6 +98,11 @@ pub(crate) struct ChangeDeployment {
     #[serde(default, with = "present")]
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 4294967295_i64)]
     pub(crate) limit: Option<Option<u32>>,
+    /// How long its runs are kept when they are over: `30d`, `12h` or `forever`; null for what the
+    /// engine says.
+    #[serde(default, with = "present")]
+    #[schema(value_type = Option<String>, max_length = 64)]
+    pub(crate) retention: Option<Option<String>>,
     /// Its parameter values, all of them.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
@@ -107,9 +116,9 @@ pub(crate) struct ChangeDeployment {
 mod present {
     use serde::{Deserialize, Deserializer};
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
         from: D,
-    ) -> Result<Option<Option<u32>>, D::Error> {
+    ) -> Result<Option<Option<T>>, D::Error> {
         Option::deserialize(from).map(Some)
     }
 }

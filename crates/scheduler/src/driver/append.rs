@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobwright_core::{
-    Append, CancelReason, Change, Commit, CommitError, Document, Event, GroupId, Kind, Record,
+    Append, CancelReason, Change, Commit, CommitError, Document, Event, GroupId, Key, Kind, Record,
     Refusal, RunId, StoreError, Timestamp,
 };
 
@@ -161,12 +161,10 @@ impl Driver {
                     groups.extend(self.refuse(key.id, error));
                 }
                 // Documents that a run rests on: whoever wrote them is told by its own commit.
-                Refusal::Changed { .. } | Refusal::Taken { .. } | _ => {
-                    let runs: Vec<_> = self.turn.submissions.keys().copied().collect();
-                    for run in runs {
-                        groups.extend(self.refuse(run.get(), SubmitError::Changed));
-                    }
+                Refusal::Changed { key, .. } | Refusal::Taken { key, .. } => {
+                    groups.extend(self.refuse_resting(Some(*key)));
                 }
+                _ => groups.extend(self.refuse_resting(None)),
             }
         }
         self.let_go(&groups);
@@ -197,6 +195,20 @@ impl Driver {
             }
             stays
         });
+    }
+
+    /// Refuses the runs that would change the document, or all where none would: nobody knows then
+    /// which of them rests on it.
+    fn refuse_resting(&mut self, on: Option<Key>) -> Vec<GroupId> {
+        let rests = |it: &Submission| it.changes.iter().any(|change| Some(change.key) == on);
+        let all = &self.turn.submissions;
+        let mut runs: Vec<_> =
+            all.iter().filter(|(_, it)| rests(it)).map(|(run, _)| *run).collect();
+        if runs.is_empty() {
+            runs.extend(all.keys());
+        }
+        let refused = runs.into_iter().map(|run| self.refuse(run.get(), SubmitError::Changed));
+        refused.flatten().collect()
     }
 
     fn refuse(&mut self, run: i64, error: SubmitError) -> Vec<GroupId> {

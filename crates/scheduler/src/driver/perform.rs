@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use futures_util::FutureExt;
 use jobwright_core::parameter::Value;
-use jobwright_core::secret::{SecretError, SecretSource, Secrets};
+use jobwright_core::secret::{self, SecretSource, Secrets};
 use jobwright_core::{
     Attempt, AttemptParts, Cancellation, Executor, Failure, Outcome, Reattached, Reporter, Stop,
     Success,
@@ -312,8 +312,8 @@ async fn fetch_again(source: &dyn SecretSource, names: &[Arc<str>]) -> Secrets {
                     contents.insert(name.to_string(), content);
                     break;
                 }
-                Err(SecretError::Unknown(_)) => break,
-                Err(SecretError::Unavailable { .. } | _) => tokio::time::sleep(FETCH_PAUSE).await,
+                Err(error) if error.is_retryable() => tokio::time::sleep(FETCH_PAUSE).await,
+                Err(_) => break,
             }
         }
     }
@@ -327,9 +327,12 @@ async fn fetch(source: Option<&dyn SecretSource>, names: &[Arc<str>]) -> Result<
     };
     let mut contents = BTreeMap::new();
     for name in names {
-        let content = source.fetch(name).await.map_err(|error| match error {
-            SecretError::Unknown(_) => Failure::permanent("secret", error.to_string()),
-            SecretError::Unavailable { .. } | _ => Failure::retryable("secret", error.to_string()),
+        let fetched = source.fetch(name).await;
+        // Whatever the source: what cannot be masked reaches no executor.
+        let fetched = fetched.and_then(|it| secret::check(name, &it).map(|()| it));
+        let content = fetched.map_err(|error| match error.is_retryable() {
+            true => Failure::retryable("secret", error.to_string()),
+            false => Failure::permanent("secret", error.to_string()),
         })?;
         contents.insert(name.to_string(), content);
     }

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use jobwright_core::secret::SecretSource;
 use jobwright_core::{
-    Executor, ExecutorName, NameError, NodeId, Observer, PoolName, Store, StoreError,
+    Executor, ExecutorName, NameError, NodeId, Observer, PoolName, Retention, Store, StoreError,
 };
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc, watch};
@@ -42,6 +43,7 @@ pub struct EngineBuilder {
     advice: Option<Arc<ExecutorAdvice>>,
     observers: Vec<Arc<dyn Observer>>,
     leaves_unfinished: bool,
+    retention: Option<Retention>,
     fault: Option<StartError>,
 }
 
@@ -128,8 +130,13 @@ impl EngineBuilder {
     }
 
     /// Where the contents of secrets come from.
-    pub fn secrets(mut self, source: impl SecretSource) -> Self {
-        self.secrets = Some(Arc::new(source));
+    pub fn secrets(self, source: impl SecretSource) -> Self {
+        self.shared_secrets(Arc::new(source))
+    }
+
+    /// Where the contents of secrets come from, shared with others.
+    pub fn shared_secrets(mut self, source: Arc<dyn SecretSource>) -> Self {
+        self.secrets = Some(source);
         self
     }
 
@@ -157,6 +164,14 @@ impl EngineBuilder {
         self
     }
 
+    /// How long runs are kept when they are over, where their deployment says nothing else; none is
+    /// for ever. 30 days where nothing is said. With a run go its job groups, their history, what
+    /// executors keep of them, and its idempotency key.
+    pub fn retention(mut self, retention: Option<Duration>) -> Self {
+        self.retention = Some(retention.into());
+        self
+    }
+
     /// Starts the engine on the current tokio runtime, and takes up every unfinished group of the
     /// store. Not cancel safe.
     ///
@@ -171,6 +186,8 @@ impl EngineBuilder {
         if let Some(name) = self.limits.keys().find(|name| !self.executors.contains_key(*name)) {
             return Err(StartError::NoExecutor(name.clone()));
         }
+        let retention = self.retention.unwrap_or(Retention::DEFAULT);
+        let kept = self.executors.values().cloned().collect();
         let seats = seats(self.executors);
         let capacity = capacity(&seats, &self.limits, self.pools);
         #[expect(clippy::disallowed_methods, reason = "the engine's door: one id per life")]
@@ -218,12 +235,15 @@ impl EngineBuilder {
             listener,
             hub,
             driver,
+            bell: Arc::default(),
             ends_by,
             end,
         });
         let engine = Engine(inner, None);
         if !self.leaves_unfinished {
             engine.resume().await?;
+            super::firing::keep(&engine.0);
+            super::retention::keep(&engine.0, retention, kept);
         }
         Ok(engine)
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jobwright_core::schedule::{Backfill, Schedule};
 use jobwright_core::webhook::{Announcement, Delivery, Webhook};
 use jobwright_core::{
     Audit, Change, Commit, CommitError, Deployment, Document, EnvironmentParameter, GroupSummary,
@@ -40,6 +41,24 @@ filed! {
     Webhook in Webhook,
     Announcement in Announcement,
     Delivery in Delivery,
+}
+
+impl Filed for Schedule {
+    fn from_document(document: Document) -> Option<Self> {
+        match document {
+            Document::Schedule(it) => Some(*it),
+            _ => None,
+        }
+    }
+}
+
+impl Filed for Backfill {
+    fn from_document(document: Document) -> Option<Self> {
+        match document {
+            Document::Backfill(it) => Some(*it),
+            _ => None,
+        }
+    }
 }
 
 /// Why a document was not written.

@@ -4,7 +4,7 @@ use jobwright_core::parameter::Values;
 use jobwright_core::rule::{ObjectRule, ValueRule};
 use jobwright_core::{
     Change, Deployment, DeploymentId, DeploymentName, Document, Kind, NameError, ParameterName,
-    Query, Release, Revision, RunPolicy, StoreError,
+    Query, Release, Retention, Revision, RunPolicy, StoreError,
 };
 use thiserror::Error;
 
@@ -76,6 +76,8 @@ pub struct DeploymentChange {
     pub run_policy: Option<RunPolicy>,
     /// The most live attempts; `Some(None)` takes the limit away.
     pub limit: Option<Option<u32>>,
+    /// How long its runs are kept when they are over; `Some(None)` for what the engine says.
+    pub retention: Option<Option<Retention>>,
     /// Whether it is paused: then no run of it begins.
     pub paused: Option<bool>,
 }
@@ -98,6 +100,7 @@ impl Engine {
             value_rules: Vec::new(),
             run_policy: RunPolicy::Allow,
             limit: None,
+            retention: None,
             paused: false,
             webhooks: 0,
             created_by: self.actor(),
@@ -188,6 +191,9 @@ impl Engine {
             if let Some(limit) = change.limit {
                 deployment.limit = limit;
             }
+            if let Some(retention) = change.retention {
+                deployment.retention = retention;
+            }
             if let Some(paused) = change.paused {
                 deployment.paused = paused;
             }
@@ -233,7 +239,11 @@ impl Engine {
             deployment.updated_by = self.actor();
             let change = Change::update(Document::Deployment(deployment.clone()), revision);
             match self.write(vec![change], Vec::new()).await {
-                Ok(()) => return Ok((deployment, before)),
+                Ok(()) => {
+                    // A schedule may have waited for the deployment to be resumed.
+                    self.ring();
+                    return Ok((deployment, before));
+                }
                 Err(WriteError::Changed) => {}
                 Err(WriteError::Taken(existing)) => {
                     return Err(DeploymentError::Taken { name: deployment.name, existing });
@@ -244,7 +254,7 @@ impl Engine {
         Err(DeploymentError::Changed(id))
     }
 
-    /// Deletes a deployment that has no releases. Its runs stay readable.
+    /// Deletes a deployment that has no releases, with its schedules. Its runs stay readable.
     ///
     /// # Errors
     /// There is no such deployment, it has releases, or the store fails.
@@ -269,7 +279,8 @@ impl Engine {
         if !releases.is_empty() {
             return Err(DeploymentError::NotEmpty { deployment: id, releases: releases.len() });
         }
-        let mut changes = vec![Change::remove(id.into(), revision)];
+        let mut changes = self.without_schedules(id).await?;
+        changes.push(Change::remove(id.into(), revision));
         changes.extend(self.without_webhooks(id).await?);
         match self.write(changes, Vec::new()).await {
             Ok(()) => Ok(()),

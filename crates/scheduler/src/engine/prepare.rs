@@ -191,6 +191,7 @@ impl Engine {
         &self,
         deployment: DeploymentId,
         selection: &Selection,
+        schedule: &Values,
         values: &Values,
         reference_date: Timestamp,
     ) -> Result<Draft, PrepareError> {
@@ -207,7 +208,7 @@ impl Engine {
             environment: self.environment_values().await?,
             release: release.values.clone(),
             deployment: deployment.values.clone(),
-            schedule: Values::new(),
+            schedule: schedule.clone(),
             run: values.clone(),
         };
         let refuse = |source| PrepareError::Expand { release: release.id, source };

@@ -110,6 +110,7 @@ impl RerunRequest {
             trigger: group.plan.run.trigger,
             rerun_of: Some(self.group),
             traceparent: None,
+            firing: None,
         }
     }
 }

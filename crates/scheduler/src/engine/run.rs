@@ -11,6 +11,7 @@ use jobwright_core::{
 };
 use thiserror::Error;
 
+use super::firing::Firing;
 use super::prepare::{Draft, Explanation, GroupPreview, PrepareError};
 use super::submit::{Asked, MAX_KEY};
 use super::{Accepting, Ended, Engine};
@@ -28,6 +29,7 @@ pub struct RunRequest {
     reference_date: Option<Timestamp>,
     key: Option<String>,
     traceparent: Option<TraceParent>,
+    firing: Option<Arc<Firing>>,
 }
 
 /// A run that was accepted: it is durable, and goes on whether or not anybody holds this.
@@ -127,6 +129,7 @@ impl Engine {
             reference_date: None,
             key: None,
             traceparent: None,
+            firing: None,
         }
     }
 
@@ -205,6 +208,14 @@ impl RunRequest {
         self
     }
 
+    /// Makes the run one that a schedule fires: what fired moves on in the commit of the run.
+    pub(super) fn fired_by(self, firing: Firing) -> Self {
+        Self {
+            firing: Some(Arc::new(firing)),
+            ..self.select(Selection::Trigger(OutputTrigger::Scheduled))
+        }
+    }
+
     /// Says what the run would start, and starts nothing.
     ///
     /// # Errors
@@ -234,9 +245,16 @@ impl RunRequest {
             return Err(fault.clone().into());
         }
         let reference_date = self.reference_date.unwrap_or_else(|| self.engine.0.clock.now());
+        let (none, firing) = (Values::new(), self.firing.as_deref());
+        let (engine, selection) = (&self.engine, &self.selection);
+        let schedule = firing.map_or(&none, |firing| &firing.values);
         let draft =
-            self.engine.draft(self.deployment, &self.selection, &self.values, reference_date);
-        Ok(draft.await?)
+            engine.draft(self.deployment, selection, schedule, &self.values, reference_date);
+        let mut draft = draft.await?;
+        if let Some(policy) = firing.and_then(|firing| firing.run_policy) {
+            draft.deployment.run_policy = policy;
+        }
+        Ok(draft)
     }
 
     async fn start(self) -> Result<RunHandle, RunError> {
@@ -272,6 +290,7 @@ impl RunRequest {
             trigger: self.trigger(),
             rerun_of: None,
             traceparent: self.traceparent,
+            firing: self.firing.clone(),
         }
     }
 

@@ -10,6 +10,7 @@ use jobwright_core::{
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::firing::Firing;
 use super::prepare::{Draft, GroupPreview};
 use super::run::{RunError, RunHandle};
 use super::{Accepting, Engine};
@@ -32,6 +33,8 @@ pub(super) struct Asked {
     pub(super) rerun_of: Option<GroupId>,
     /// The trace of whoever asked.
     pub(super) traceparent: Option<TraceParent>,
+    /// The firing that the run is.
+    pub(super) firing: Option<Arc<Firing>>,
 }
 
 impl Engine {
@@ -108,7 +111,8 @@ impl Engine {
         }
         let plans = groups.iter().map(|(_, plan)| Arc::clone(plan)).collect();
         let run = self.document(&context, asked, listed);
-        let changes = self.changes(&run).await?;
+        let mut changes = self.changes(&run).await?;
+        changes.extend(asked.firing.as_ref().map(|firing| firing.begun(run.id)));
         let (answer, answered) = oneshot::channel();
         let submission = Submission {
             deployment: context.deployment,

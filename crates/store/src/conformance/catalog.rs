@@ -7,7 +7,9 @@ use jobwright_core::{
 };
 use tokio::task::JoinSet;
 
-use super::sample::{deployment, environment, group, release, rows, run, summary, summed};
+use super::sample::{
+    backfill, deployment, environment, group, release, rows, run, schedule, summary, summed,
+};
 use super::{Fault, holds, refusals, same};
 
 fn changes(catalog: Vec<Change>) -> Commit {
@@ -161,6 +163,8 @@ pub(super) async fn every_kind(store: Arc<dyn Store>) -> Result<(), Fault> {
         run(1, 1, Some("k")),
         environment(1, "env.a"),
         Document::Group(summary(1, 1, Status::InProgress)),
+        schedule(1, 1),
+        backfill(1, 1),
     ];
     store.commit(inserts(documents.clone()).into()).await?;
     for document in documents {

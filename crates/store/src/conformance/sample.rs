@@ -83,6 +83,7 @@ pub(super) fn deployment(id: i64, name: &str) -> Document {
         value_rules: Vec::new(),
         run_policy: RunPolicy::Queue,
         limit: Some(4),
+        retention: None,
         paused: false,
         webhooks: 0,
         created_by: None,
@@ -129,6 +130,25 @@ pub(super) fn run(id: i64, deployment: i64, key: Option<&str>) -> Document {
         created_by: None,
         created_at: NOW,
     })
+}
+
+pub(super) fn schedule(id: i64, deployment: i64) -> Document {
+    let schedule = serde_json::json!({
+        "id": id, "deployment": deployment, "name": "nightly", "cron": "30 2 * * MON-FRI",
+        "zone": "Europe/Berlin", "window": "1h", "cursor": NOW, "created_at": NOW,
+        "updated_at": NOW,
+    });
+    let schedule = serde_json::from_value(schedule);
+    Document::Schedule(schedule.expect("the checks write only what is valid"))
+}
+
+pub(super) fn backfill(id: i64, schedule: i64) -> Document {
+    let backfill = serde_json::json!({
+        "id": id, "schedule": schedule, "deployment": 1, "from": NOW, "to": NOW, "parallel": 1,
+        "total": 1, "state": "running", "created_at": NOW, "updated_at": NOW,
+    });
+    let backfill = serde_json::from_value(backfill);
+    Document::Backfill(backfill.expect("the checks write only what is valid"))
 }
 
 pub(super) fn environment(id: i64, name: &str) -> Document {

@@ -158,7 +158,7 @@ impl Documents {
         self.by_key.insert(key, Kept::new(stored));
     }
 
-    fn remove(&mut self, key: Key) -> Option<Stored> {
+    pub(super) fn remove(&mut self, key: Key) -> Option<Stored> {
         let kept = self.by_key.remove(&key)?;
         let Key { kind, id } = key;
         self.ids.remove(&(kind, id));
@@ -168,6 +168,12 @@ impl Documents {
             self.by_text.remove(&(kind, text.into(), parent));
         }
         Some(kept.stored())
+    }
+
+    /// The ids of what belongs to something.
+    pub(super) fn of_parent(&self, kind: Kind, parent: i64) -> Vec<i64> {
+        let range = (kind, parent, i64::MIN)..=(kind, parent, i64::MAX);
+        self.by_parent.range(range).map(|(_, _, id)| *id).collect()
     }
 
     pub(super) fn list(&self, query: &Query) -> Vec<Stored> {

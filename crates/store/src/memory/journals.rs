@@ -100,6 +100,17 @@ impl Journals {
         }
     }
 
+    /// Tells whether a group goes on.
+    pub(super) fn is_live(&self, group: GroupId) -> bool {
+        self.by_group.get(&group).is_some_and(|journal| !journal.ended)
+    }
+
+    /// Drops a group as if it had never been.
+    pub(super) fn remove(&mut self, group: GroupId) {
+        self.forget(group);
+        self.by_group.remove(&group);
+    }
+
     pub(super) fn load(&self, group: GroupId, from: Seq) -> Vec<Record> {
         let mut records = Vec::new();
         let mut last = self.by_group.get(&group).and_then(|journal| journal.last);

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use jobwright_core::{Append, Epoch, GroupId, Lease, NodeId, Record, Refusal, Seq};
+use jobwright_core::{Append, Epoch, GroupId, NodeId, Record, Refusal, Seq};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::codec;
@@ -134,10 +134,10 @@ impl Journals {
         made
     }
 
-    /// Forgets the ends of journals whose epochs changed.
-    pub(super) fn forget(&mut self, leases: &[Lease]) {
-        for lease in leases {
-            self.heads.remove(&lease.group);
+    /// Forgets the ends of journals whose epochs changed, or that are gone.
+    pub(super) fn forget(&mut self, groups: impl IntoIterator<Item = GroupId>) {
+        for group in groups {
+            self.heads.remove(&group);
         }
     }
 

@@ -12,7 +12,7 @@ use std::mem;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use jobwright_core::{Commit, Kind, Lease, NodeId, Refusal, StoreError};
+use jobwright_core::{Commit, Kind, Lease, NodeId, Pruned, Refusal, RunId, StoreError};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,7 +20,7 @@ use super::fault::{Fault, Health};
 use super::ids::Ids;
 use super::journal::Journals;
 use super::open::FileLock;
-use super::{documents, leases};
+use super::{documents, leases, prune};
 
 /// How many calls may wait. Callers beyond that wait in order for a place.
 const QUEUE: usize = 256;
@@ -34,6 +34,7 @@ pub(super) enum Call {
     Commit { commit: Arc<Commit>, span: tracing::Span, reply: Reply<Result<(), Vec<Refusal>>> },
     Claim { owner: NodeId, limit: u32, reply: Reply<Vec<Lease>> },
     Release { owner: NodeId, reply: Reply<()> },
+    Prune { runs: Vec<RunId>, limit: u32, reply: Reply<Pruned> },
     Close { reply: Reply<()> },
 }
 
@@ -44,6 +45,7 @@ enum Outcome {
     Allocated(i64),
     Committed(Result<(), Vec<Refusal>>),
     Claimed(Vec<Lease>),
+    Pruned(Pruned),
     Done,
 }
 
@@ -185,12 +187,17 @@ impl Writing {
             }
             Call::Claim { owner, limit, .. } => {
                 let leases = leases::claim(&self.connection, *owner, *limit)?;
-                self.journals.forget(&leases);
+                self.journals.forget(leases.iter().map(|lease| lease.group));
                 Ok(Outcome::Claimed(leases))
             }
             Call::Release { owner, .. } => {
                 leases::release(&self.connection, *owner)?;
                 Ok(Outcome::Done)
+            }
+            Call::Prune { runs, limit, .. } => {
+                let (pruned, gone) = prune::prune(&self.connection, runs, *limit)?;
+                self.journals.forget(gone);
+                Ok(Outcome::Pruned(pruned))
             }
             Call::Close { .. } => Ok(Outcome::Done),
         }
@@ -261,6 +268,8 @@ impl Call {
             Self::Commit { commit, .. } => {
                 1 + commit.journal.len() + commit.catalog.len() + commit.contents.len()
             }
+            // A group has a handful of rows.
+            Self::Prune { limit, .. } => 8 * *limit as usize,
             Self::Allocate { .. }
             | Self::Claim { .. }
             | Self::Release { .. }
@@ -274,6 +283,7 @@ impl Call {
             Self::Allocate { reply, .. } => drop(reply.send(Err(error))),
             Self::Commit { reply, .. } => drop(reply.send(Err(error))),
             Self::Claim { reply, .. } => drop(reply.send(Err(error))),
+            Self::Prune { reply, .. } => drop(reply.send(Err(error))),
             Self::Release { reply, .. } | Self::Close { reply } => drop(reply.send(Err(error))),
         }
     }
@@ -285,6 +295,7 @@ fn answer(calls: impl Iterator<Item = Call>, outcomes: Vec<Outcome>) {
             (Call::Allocate { reply, .. }, Outcome::Allocated(first)) => say(reply, first),
             (Call::Commit { reply, .. }, Outcome::Committed(result)) => say(reply, result),
             (Call::Claim { reply, .. }, Outcome::Claimed(leases)) => say(reply, leases),
+            (Call::Prune { reply, .. }, Outcome::Pruned(pruned)) => say(reply, pruned),
             (Call::Release { reply, .. } | Call::Close { reply }, Outcome::Done) => say(reply, ()),
             (call, _) => {
                 call.fail(Fault::fatal("a call brought the outcome of another").to_error());

@@ -211,6 +211,7 @@ pub(crate) fn documents() -> Vec<Document> {
             value_rules: vec![serde_json::from_value(value).unwrap()],
             run_policy: RunPolicy::Skip,
             limit: Some(4),
+            retention: None,
             paused: false,
             webhooks: 0,
             created_by: None,
@@ -272,6 +273,7 @@ pub(crate) fn later() -> Vec<Document> {
     let deployment = deployment.clone();
     vec![
         Document::Deployment(Deployment {
+            retention: None,
             paused: true,
             webhooks: 0,
             created_by: Some(by),

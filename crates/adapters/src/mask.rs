@@ -7,24 +7,18 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use aho_corasick::{AhoCorasick, MatchKind};
-use jobwright_core::secret::{ExposeSecret, Secrets};
+use jobwright_core::secret::{self, ExposeSecret, MIN_SECRET, SecretError, Secrets};
+use jobwright_core::{Failure, Success};
 use serde_json::Value;
 use thiserror::Error;
 
 /// What stands for a secret.
 const MASK: &[u8] = b"***";
 
-/// The least bytes of a secret: what is shorter turns up in harmless text, and masking it would
-/// tell what it is.
-const SHORTEST: usize = 6;
-
-/// The most bytes of a secret. Longer than any key; all its forms fit into one line of the log.
-const LONGEST: usize = 16 * 1024;
-
 /// Replaces the contents of secrets, also where they are written in base64 (at any alignment),
 /// URL-encoded or escaped for JSON. A content of several lines is masked line by line.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Masker(Option<Patterns>);
+pub(crate) struct Masker(Option<Patterns>);
 
 #[derive(Debug, Clone)]
 struct Patterns {
@@ -34,38 +28,27 @@ struct Patterns {
 
 /// Why a secret cannot be given to a process.
 #[derive(Debug, Error)]
-pub(super) enum MaskError {
-    /// It would be masked everywhere.
-    #[error(
-        "secret `{name}` has fewer than {SHORTEST} bytes, too few to be kept out of logs: use a \
-         longer one, or a parameter if it is not secret"
-    )]
-    Short { name: String },
-    /// It does not fit.
-    #[error("secret `{name}` has more than {LONGEST} bytes, too many to be kept out of logs")]
-    Long { name: String },
+pub(crate) enum MaskError {
+    /// It is too short or too long.
+    #[error(transparent)]
+    Length(#[from] SecretError),
     /// The matcher cannot be built.
     #[error("the secrets of the attempt cannot be masked together")]
     Build(#[from] aho_corasick::BuildError),
 }
 
 impl Masker {
-    pub(super) fn new(secrets: &Secrets) -> Result<Self, MaskError> {
+    pub(crate) fn new(secrets: &Secrets) -> Result<Self, MaskError> {
         let mut patterns = BTreeSet::new();
         for (name, content) in secrets.iter() {
+            secret::check(name, content)?;
             let content = content.expose_secret();
-            if content.len() < SHORTEST {
-                return Err(MaskError::Short { name: name.to_owned() });
-            }
-            if content.len() > LONGEST {
-                return Err(MaskError::Long { name: name.to_owned() });
-            }
-            let lines = content.lines().map(str::trim_end).filter(|line| line.len() >= SHORTEST);
+            let lines = content.lines().map(str::trim_end).filter(|line| line.len() >= MIN_SECRET);
             for text in lines.chain([content]) {
                 patterns.extend(encoding::forms(text));
             }
         }
-        patterns.retain(|pattern| pattern.len() >= SHORTEST);
+        patterns.retain(|pattern| pattern.len() >= MIN_SECRET);
         let Some(longest) = patterns.iter().map(Vec::len).max() else {
             return Ok(Self::default());
         };
@@ -74,8 +57,13 @@ impl Masker {
         Ok(Self(Some(Patterns { automaton, longest })))
     }
 
+    /// Tells whether there is nothing to mask.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Masks a whole line, or any whole text.
-    pub(super) fn mask<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
+    pub(crate) fn mask<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
         match &self.0 {
             Some(patterns) if patterns.automaton.is_match(line) => {
                 let mut masked = Vec::with_capacity(line.len());
@@ -91,7 +79,7 @@ impl Masker {
 
     /// Returns how many of the first bytes of an unfinished line can be taken away without
     /// cutting a secret in two.
-    pub(super) fn safe_cut(&self, line: &[u8]) -> usize {
+    pub(crate) fn safe_cut(&self, line: &[u8]) -> usize {
         let Some(patterns) = &self.0 else { return line.len() };
         let mut cut = line.len().saturating_sub(patterns.longest - 1);
         for found in patterns.automaton.find_iter(line) {
@@ -103,9 +91,28 @@ impl Masker {
         cut
     }
 
+    /// Masks what an attempt leaves, however it ended.
+    pub(crate) fn mask_end(&self, end: Result<Success, Failure>) -> Result<Success, Failure> {
+        if self.is_idle() {
+            return end;
+        }
+        let text = |text: &str| String::from_utf8_lossy(&self.mask(text.as_bytes())).into_owned();
+        match end {
+            Ok(success) => Ok(match success.result() {
+                Some(result) => Success::with(self.mask_document((**result).clone())),
+                None => success,
+            }),
+            Err(failure) => Err(Failure {
+                message: text(&failure.message),
+                details: self.mask_document(failure.details),
+                ..failure
+            }),
+        }
+    }
+
     /// Masks the texts and keys of a document.
-    pub(super) fn mask_document(&self, document: Value) -> Value {
-        if self.0.is_none() {
+    pub(crate) fn mask_document(&self, document: Value) -> Value {
+        if self.is_idle() {
             return document;
         }
         let text = |text: String| String::from_utf8_lossy(&self.mask(text.as_bytes())).into_owned();
@@ -170,8 +177,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_masked_is_refused() {
-        assert!(matches!(masker(&["12345"]), Err(MaskError::Short { .. })));
-        assert!(matches!(masker(&[&"x".repeat(LONGEST + 1)]), Err(MaskError::Long { .. })));
+        let told = |content: &str| masker(&[content]).unwrap_err().to_string();
+        assert!(told("12345").starts_with("secret `s0` has fewer than 6 bytes"));
+        assert!(told(&"x".repeat(secret::MAX_SECRET + 1)).contains("more than 16384 bytes"));
         let masker = masker(&["123456"]).unwrap();
         let masked = masker.mask_document(serde_json::json!({"a 123456": ["x123456", 123456]}));
         assert_eq!(masked, serde_json::json!({"a ***": ["x***", 123456]}));
