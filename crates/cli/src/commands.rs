@@ -64,6 +64,7 @@ fn purpose(command: &Command) -> Purpose {
     let works = match command {
         Command::Run(_) | Command::Retry(_) | Command::Cancel(_) => true,
         Command::Groups(groups) => groups.works(),
+        Command::Schedules(schedules) => schedules.works(),
         _ => false,
     };
     if works { Purpose::Work } else { Purpose::Look }

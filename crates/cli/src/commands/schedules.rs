@@ -164,6 +164,13 @@ impl Rest {
     }
 }
 
+impl Schedules {
+    /// Whether job groups begin or end meanwhile.
+    pub(crate) fn works(&self) -> bool {
+        matches!(self.verb, Verb::Backfill { .. } | Verb::CancelBackfill { .. })
+    }
+}
+
 pub(crate) async fn perform(session: &Session, command: Schedules) -> Done {
     match command.verb {
         Verb::List { deployment, part } => {
