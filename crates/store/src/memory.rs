@@ -169,6 +169,7 @@ fn exhausted(kind: Kind) -> StoreError {
 mod tests {
     use jobwright_core::{
         Append, DeploymentId, Epoch, Event, GroupSummary, JobIndex, ReleaseId, RunId, Status,
+        Timestamp,
     };
 
     use super::*;
