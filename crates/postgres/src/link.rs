@@ -1,0 +1,116 @@
+//! A connection that comes back: opened when it is needed, given up when it does not answer, and
+//! opened anew by the next caller.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::sync::Mutex;
+use tokio::time::{sleep, timeout};
+use tokio_postgres::Row;
+
+use crate::fault::{Fault, FaultKind};
+use crate::session::{Bound, Session, Setup};
+
+/// How long to wait between tries, one after the other: 20 ms at first, then ever longer, each
+/// spread so that nodes do not come back together.
+pub(crate) fn pauses() -> impl Iterator<Item = Duration> + Send {
+    ExponentialBuilder::new()
+        .with_min_delay(Duration::from_millis(20))
+        .with_max_delay(Duration::from_secs(2))
+        .without_max_times()
+        .with_jitter()
+        .build()
+}
+
+/// How often a call is tried whose connection was lost: a restart of the database takes longer, but
+/// then callers should hear of it.
+pub(crate) const TRIES: usize = 4;
+
+pub(crate) struct Link {
+    setup: Arc<Setup>,
+    current: Mutex<Option<Arc<Session>>>,
+}
+
+impl Link {
+    pub(crate) fn new(setup: Arc<Setup>) -> Self {
+        Self { setup, current: Mutex::new(None) }
+    }
+
+    /// The connection, opened if there is none.
+    pub(crate) async fn session(&self) -> Result<Arc<Session>, Fault> {
+        let mut current = self.current.lock().await;
+        if let Some(session) = &*current
+            && !session.is_closed()
+        {
+            return Ok(Arc::clone(session));
+        }
+        *current = None;
+        let opened = timeout(self.setup.patience, Session::open(&self.setup, |_| {})).await;
+        let session = opened.map_err(|_| silent())?.map_err(Fault::from);
+        let session = Arc::new(session?);
+        *current = Some(Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// Waits for an answer, but not for ever: a connection that does not answer is closed.
+    pub(crate) async fn patiently<T>(
+        &self,
+        session: &Session,
+        asked: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        match timeout(self.setup.patience, asked).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                session.kill();
+                Err(silent())
+            }
+        }
+    }
+
+    /// Asks for rows, again where the connection is lost. Only for what may be done twice.
+    pub(crate) async fn query(&self, sql: &str, bound: Bound<'_>) -> Result<Vec<Row>, Fault> {
+        let mut pauses = pauses().take(TRIES);
+        loop {
+            let answer = match self.session().await {
+                Ok(session) => self.patiently(&session, session.query(sql, bound)).await,
+                Err(fault) => Err(fault),
+            };
+            match (answer, pauses.next()) {
+                (Err(fault), Some(pause))
+                    if matches!(fault.kind(), FaultKind::Lost | FaultKind::Raced) =>
+                {
+                    sleep(pause).await;
+                }
+                (answer, _) => return answer,
+            }
+        }
+    }
+}
+
+fn silent() -> Fault {
+    Fault::lost("the database does not answer")
+}
+
+/// Connections that read, each shared by all who ask at the same time.
+pub(crate) struct Readers {
+    links: Vec<Link>,
+    next: AtomicUsize,
+}
+
+impl Readers {
+    /// One may be busy with a long journal, or with a list.
+    const COUNT: usize = 3;
+
+    pub(crate) fn new(setup: &Arc<Setup>) -> Self {
+        let links = (0..Self::COUNT).map(|_| Link::new(Arc::clone(setup))).collect();
+        Self { links, next: AtomicUsize::new(0) }
+    }
+
+    pub(crate) async fn query(&self, sql: &str, bound: Bound<'_>) -> Result<Vec<Row>, Fault> {
+        let next = self.next.fetch_add(1, Ordering::Relaxed) % self.links.len();
+        self.links[next].query(sql, bound).await
+    }
+}
