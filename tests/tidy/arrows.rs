@@ -15,7 +15,7 @@ const ARROWS: [(&str, &[&str], &[&str]); 9] = [
     ("postgres", &["core"], &["store"]),
     ("http", &["scheduler", "package", "core"], &["adapters", "store"]),
     ("cli", &["core", "package", "scheduler", "adapters", "store", "postgres", "http"], &[]),
-    ("jobwright", &["core", "package", "scheduler", "adapters", "store"], &[]),
+    ("jobwright", &["core", "package", "scheduler", "adapters", "store"], &["postgres"]),
 ];
 
 /// What a library never brings along: the program that embeds it chooses these.
