@@ -89,6 +89,12 @@ async fn measure_all(options: Options) -> Result<()> {
     }
     println!("- median of {rounds} round(s) in turns, each row beside the floor just before it");
     println!("- PostgreSQL with fsync on, on the same machine, by loopback without encryption");
+    for (row, _) in cases.iter().filter(|(row, _)| row.missed() > 0) {
+        println!("- {}: the subscriber was too slow for {} turns", row.name, row.missed());
+    }
+    if options.quick {
+        println!("- a smoke run: sizes are a hundredth, and the figures mean nothing");
+    }
     let rows: Vec<_> = cases.into_iter().map(|(row, _)| row).collect();
     println!("\n{}", table::markdown(&rows));
     Ok(())

@@ -69,7 +69,8 @@ impl Commit {
 /// One row of one group's journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Append {
-    /// The engine that drives the group.
+    /// The engine that drives the group. In a shared store it must be the one that made the journal
+    /// or claimed the group last, and has not released it.
     pub owner: NodeId,
     /// The row. Its `first` must follow the journal's last event; at 1 it makes the journal, with
     /// the row's epoch as the group's. Its `epoch` must be the group's.
@@ -216,8 +217,9 @@ pub trait Store: Send + Sync + 'static {
     async fn claim(&self, owner: NodeId, limit: u32) -> Result<Vec<Lease>, StoreError>;
 
     /// Keeps the node's groups from being claimed by others for so long, by the store's clock,
-    /// counted from a moment between the call and its return. The last call counts, also where it is
-    /// shorter. Does not bring back what others claimed after an earlier lease had ended. A store that is not shared does nothing.
+    /// counted from a moment between the call and its return. The last call counts, also where it
+    /// is shorter. Does not bring back what others claimed after an earlier lease had ended. A store
+    /// that is not shared does nothing.
     async fn renew(&self, owner: NodeId, lease: Duration) -> Result<(), StoreError>;
 
     /// Returns when another node may have changed something. A hint, never the truth: it may return

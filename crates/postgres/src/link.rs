@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -31,28 +31,52 @@ pub(crate) const TRIES: usize = 4;
 
 pub(crate) struct Link {
     setup: Arc<Setup>,
-    current: Mutex<Option<Arc<Session>>>,
+    current: Mutex<Current>,
+    /// How often it could not be opened.
+    failures: AtomicU64,
+}
+
+#[derive(Default)]
+struct Current {
+    session: Option<Arc<Session>>,
+    /// Why it could not be opened the last time.
+    fault: Option<Fault>,
 }
 
 impl Link {
     pub(crate) fn new(setup: Arc<Setup>) -> Self {
-        Self { setup, current: Mutex::new(None) }
+        Self { setup, current: Mutex::default(), failures: AtomicU64::new(0) }
     }
 
-    /// The connection, opened if there is none.
+    /// The connection, opened if there is none. Those who wait while it cannot be opened do not
+    /// try it all over, one after the other.
     pub(crate) async fn session(&self) -> Result<Arc<Session>, Fault> {
+        let seen = self.failures.load(Ordering::SeqCst);
         let mut current = self.current.lock().await;
-        if let Some(session) = &*current
+        if let Some(session) = &current.session
             && !session.is_closed()
         {
             return Ok(Arc::clone(session));
         }
-        *current = None;
+        if self.failures.load(Ordering::SeqCst) > seen
+            && let Some(fault) = &current.fault
+        {
+            return Err(fault.clone());
+        }
+        current.session = None;
         let opened = timeout(self.setup.patience, Session::open(&self.setup, |_| {})).await;
-        let session = opened.map_err(|_| silent())?.map_err(Fault::from);
-        let session = Arc::new(session?);
-        *current = Some(Arc::clone(&session));
-        Ok(session)
+        match opened.map_err(|_| silent()).and_then(|opened| opened.map_err(Fault::from)) {
+            Ok(session) => {
+                let session = Arc::new(session);
+                current.session = Some(Arc::clone(&session));
+                Ok(session)
+            }
+            Err(fault) => {
+                self.failures.fetch_add(1, Ordering::SeqCst);
+                current.fault = Some(fault.clone());
+                Err(fault)
+            }
+        }
     }
 
     /// Waits for an answer, but not for ever: a connection that does not answer is closed.

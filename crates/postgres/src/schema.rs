@@ -56,7 +56,10 @@ pub(crate) async fn migrate(session: &Session, target: Target<'_>) -> Result<(),
     if format(client, target).await? >= FORMAT {
         return Ok(());
     }
-    client.batch_execute("BEGIN").await.map_err(|error| target.failed(error))?;
+    client
+        .batch_execute("BEGIN; SET LOCAL statement_timeout = 0")
+        .await
+        .map_err(|error| target.failed(error))?;
     let made = advance(client, target).await;
     let end = if made.is_ok() { "COMMIT" } else { "ROLLBACK" };
     let ended = client.batch_execute(end).await.map_err(|error| target.failed(error));

@@ -45,7 +45,11 @@ async fn what_is_in_the_way_is_told_with_the_next_step() {
         assert!(text.contains(expect), "`{expect}` is not in `{text}`");
     };
     check(address.replace(&port, ":1"), "cannot reach").await;
-    check(address.replace(&port, ":1"), "`127.0.0.1:1` as `postgres`: see that PostgreSQL runs there").await;
+    check(
+        address.replace(&port, ":1"),
+        "`127.0.0.1:1` as `postgres`: see that PostgreSQL runs there",
+    )
+    .await;
     let login = format!("may not log in to {place}: check the user, its password and");
     check(address.replace(PASSWORD, "wrong"), &login).await;
     check(address.replace(name, "nowhere"), "there is no database `nowhere`").await;

@@ -26,7 +26,8 @@ use jobwright_core::{CommitError, Refusal, Store, StoreError};
 use thiserror::Error;
 
 /// Runs all checks, each on a store that `make` has just made: empty, and not shared with any
-/// other. Those for several nodes hold for any store that is not [shared](Store::is_shared). Needs a tokio runtime; on several threads it checks concurrency better.
+/// other. Those for several nodes hold for any store that is not [shared](Store::is_shared). Needs
+/// a tokio runtime; on several threads it checks concurrency better.
 ///
 /// # Panics
 /// Names every sentence of the contract that the store breaks, and how.

@@ -93,7 +93,12 @@ impl Cluster {
             let mut start = self.program("pg_ctl");
             start.args(["start", "-s", "-w", "-t", "60", "-l"]).arg(self.folder.join("log"));
             start.arg("-D").arg(self.folder.join("data"));
-            let status = start.stdin(Stdio::null()).stdout(Stdio::null()).status().unwrap();
+            let status = start
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .unwrap();
             if status.success() {
                 return;
             }

@@ -16,8 +16,12 @@ pub(crate) enum Cut {
     Before,
     /// It is done, and nobody hears of it.
     After,
-    /// It arrives when the client has long gone and asks what became of it.
+    /// It arrives when the client has given up and asks what became of it.
     Late,
+    /// It is done, and the connection stays open in silence.
+    Silent,
+    /// It never arrives, and neither side learns that the other cannot be reached.
+    Never,
 }
 
 pub(crate) struct Proxy {
@@ -69,12 +73,17 @@ async fn serve(shared: Arc<Shared>, client: TcpStream) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let mut back = JoinSet::new();
-    back.spawn(copy(from_server, to_client));
-    forth(shared, from_client, to_server, back).await;
+    let quiet = Arc::new(Notify::new());
+    back.spawn(copy(from_server, to_client, Arc::clone(&quiet)));
+    forth(shared, from_client, to_server, (back, quiet)).await;
 }
 
-async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
-    let _ = tokio::io::copy(&mut from, &mut to).await;
+/// Passes on what the server says until it is to be quiet; then both ends stay open.
+async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, quiet: Arc<Notify>) {
+    tokio::select! {
+        _ = tokio::io::copy(&mut from, &mut to) => {}
+        () = quiet.notified() => std::future::pending().await,
+    }
 }
 
 /// Passes on what the client says, up to a COMMIT that is to be cut.
@@ -82,7 +91,7 @@ async fn forth(
     shared: Arc<Shared>,
     mut client: OwnedReadHalf,
     mut server: OwnedWriteHalf,
-    mut back: JoinSet<()>,
+    (mut back, quiet): (JoinSet<()>, Arc<Notify>),
 ) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(count @ 1..) = client.read(&mut buffer).await {
@@ -100,13 +109,20 @@ async fn forth(
         };
         shared.cuts.fetch_add(1, Ordering::SeqCst);
         // From here on the client hears nothing more.
-        back.abort_all();
-        while back.join_next().await.is_some() {}
+        quiet.notify_one();
+        if matches!(cut, Cut::Before | Cut::After) {
+            back.abort_all();
+            while back.join_next().await.is_some() {}
+        }
         match cut {
             Cut::Before => {}
             Cut::After => server.write_all(said).await.unwrap(),
+            Cut::Silent => {
+                server.write_all(said).await.unwrap();
+                std::future::pending::<()>().await;
+            }
+            Cut::Never => std::future::pending::<()>().await,
             Cut::Late => {
-                drop(client);
                 shared.asked.notified().await;
                 server.write_all(said).await.unwrap();
             }
