@@ -44,7 +44,7 @@ impl Setup {
             schema = quoted(&options.schema),
             statement = options.statement_timeout.as_millis().max(1),
             lock = LOCK.as_millis(),
-            idle = IDLE.min(options.statement_timeout * 2).as_millis().max(1),
+            idle = IDLE.min(options.statement_timeout * 4).as_millis().max(1),
         );
         let patience = options.statement_timeout + MARGIN.min(options.statement_timeout);
         Self { config: options.config.clone(), tls, opening, patience }

@@ -31,7 +31,7 @@ async fn revision(store: &PostgresStore, id: i64) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_answer_to_a_commit_is_found_out() {
     let direct = CLUSTER.database();
-    let proxy = Proxy::start(CLUSTER.port()).await;
+    let proxy = Proxy::start(CLUSTER.port(), &direct).await;
     let through = direct.replace(&format!(":{}/", CLUSTER.port()), &format!(":{}/", proxy.port()));
     // So that what does not answer is given up soon.
     let options = PostgresOptions::parse(&through).unwrap();

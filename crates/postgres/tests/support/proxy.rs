@@ -16,7 +16,7 @@ pub(crate) enum Cut {
     Before,
     /// It is done, and nobody hears of it.
     After,
-    /// It arrives when the client has given up and asks what became of it.
+    /// It arrives when the client has given up and waits for the lock that it left behind.
     Late,
     /// It is done, and the connection stays open in silence.
     Silent,
@@ -34,16 +34,16 @@ struct Shared {
     server: u16,
     next: Mutex<Option<Cut>>,
     cuts: AtomicU32,
-    /// A client asks what became of its commit.
-    asked: Notify,
+    /// The server without the proxy.
+    direct: String,
 }
 
 impl Proxy {
-    pub(crate) async fn start(server: u16) -> Self {
+    pub(crate) async fn start(server: u16, direct: &str) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (next, cuts, asked) = (Mutex::new(None), AtomicU32::new(0), Notify::new());
-        let shared = Arc::new(Shared { server, next, cuts, asked });
+        let (next, cuts) = (Mutex::new(None), AtomicU32::new(0));
+        let shared = Arc::new(Shared { server, next, cuts, direct: direct.to_owned() });
         let mut accepting = JoinSet::new();
         let accepted = Arc::clone(&shared);
         accepting.spawn(async move {
@@ -65,6 +65,16 @@ impl Proxy {
 
     pub(crate) fn cuts(&self) -> u32 {
         self.shared.cuts.load(Ordering::SeqCst)
+    }
+}
+
+impl Shared {
+    /// Returns when a connection waits for a lock of another.
+    async fn somebody_waits(&self) {
+        let client = crate::stage::client(&self.direct).await;
+        let sql = "SELECT FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while client.query(sql, &[]).await.unwrap().is_empty() {}
     }
 }
 
@@ -97,9 +107,6 @@ async fn forth(
     while let Ok(count @ 1..) = client.read(&mut buffer).await {
         let said = &buffer[..count];
         let says = |word: &[u8]| said.windows(word.len()).any(|it| it == word);
-        if says(b"FROM writers WHERE id") {
-            shared.asked.notify_one();
-        }
         let cut = if says(b"COMMIT\0") { shared.next.lock().await.take() } else { None };
         let Some(cut) = cut else {
             if server.write_all(said).await.is_err() {
@@ -123,7 +130,7 @@ async fn forth(
             }
             Cut::Never => std::future::pending::<()>().await,
             Cut::Late => {
-                shared.asked.notified().await;
+                shared.somebody_waits().await;
                 server.write_all(said).await.unwrap();
             }
         }
