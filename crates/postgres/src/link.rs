@@ -79,19 +79,18 @@ impl Link {
         }
     }
 
-    /// Waits for an answer, but not for ever: a connection that does not answer is closed.
+    /// Waits for an answer, but not for ever: a connection that does not answer is closed, as is one
+    /// that is no good any more, such as to a server that has become a copy of another.
     pub(crate) async fn patiently<T>(
         &self,
         session: &Session,
         asked: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
-        match timeout(self.setup.patience, asked).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                session.kill();
-                Err(silent())
-            }
+        let answer = timeout(self.setup.patience, asked).await.unwrap_or_else(|_| Err(silent()));
+        if answer.as_ref().is_err_and(|fault| fault.kind() == FaultKind::Lost) {
+            session.kill();
         }
+        answer
     }
 
     /// Asks for rows, again where the connection is lost. Only for what may be done twice.

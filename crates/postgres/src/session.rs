@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -78,6 +79,7 @@ pub(crate) struct Session {
     client: Client,
     statements: Mutex<HashMap<String, Statement>>,
     ended: watch::Receiver<bool>,
+    killed: AtomicBool,
     driver: Mutex<JoinSet<()>>,
 }
 
@@ -107,14 +109,14 @@ impl Session {
             drop(connection);
             over.send_replace(true);
         });
-        let statements = Mutex::default();
-        let session = Self { client, statements, ended, driver: Mutex::new(driver) };
+        let (statements, killed) = (Mutex::default(), AtomicBool::new(false));
+        let session = Self { client, statements, ended, killed, driver: Mutex::new(driver) };
         session.client.batch_execute(&setup.opening).await?;
         Ok(session)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.killed.load(Ordering::SeqCst) || self.client.is_closed()
     }
 
     /// Returns when the connection is gone.
@@ -125,6 +127,7 @@ impl Session {
 
     /// Closes the connection at once, whatever is asked on it.
     pub(crate) fn kill(&self) {
+        self.killed.store(true, Ordering::SeqCst);
         self.driver.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
     }
 

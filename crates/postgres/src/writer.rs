@@ -220,9 +220,8 @@ impl Writing {
                 Ok(outcome)
             }
             undone => {
-                if !session.is_closed()
-                    && self.link.patiently(&session, session.run("ROLLBACK")).await.is_err()
-                {
+                let lost = matches!(&undone, Err(fault) if fault.kind() == FaultKind::Lost);
+                if !lost && self.link.patiently(&session, session.run("ROLLBACK")).await.is_err() {
                     session.kill();
                 }
                 undone
