@@ -218,8 +218,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Keeps the node's groups from being claimed by others for so long, by the store's clock,
     /// counted from a moment between the call and its return. The last call counts, also where it
-    /// is shorter. Does not bring back what others claimed after an earlier lease had ended. A store
-    /// that is not shared does nothing.
+    /// is shorter. Does not bring back what others claimed after an earlier lease had ended. A
+    /// store that is not shared does nothing.
     async fn renew(&self, owner: NodeId, lease: Duration) -> Result<(), StoreError>;
 
     /// Returns when another node may have changed something. A hint, never the truth: it may return

@@ -79,8 +79,8 @@ impl Link {
         }
     }
 
-    /// Waits for an answer, but not for ever: a connection that does not answer is closed, as is one
-    /// that is no good any more, such as to a server that has become a copy of another.
+    /// Waits for an answer, but not for ever: a connection that does not answer is closed, as is
+    /// one that is no good any more, such as to a server that has become a copy of another.
     pub(crate) async fn patiently<T>(
         &self,
         session: &Session,
