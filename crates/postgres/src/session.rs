@@ -50,6 +50,11 @@ impl Setup {
         let patience = options.statement_timeout + MARGIN.min(options.statement_timeout);
         Self { config: options.config.clone(), tls, opening, patience }
     }
+
+    /// The same for what must be known soon.
+    pub(crate) fn quick(&self) -> Self {
+        Self { patience: self.patience.min(SOON), ..self.clone() }
+    }
 }
 
 /// How long to wait for what another transaction holds.
@@ -59,6 +64,9 @@ const LOCK: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(10);
 /// How much later than the database the client gives up.
 const MARGIN: Duration = Duration::from_secs(5);
+
+/// How long a lease's renewal may go unanswered: there is time for another before the lease ends.
+const SOON: Duration = Duration::from_secs(4);
 
 /// Every statement finds its rows by a key, whatever statistics say of a table that was empty a
 /// moment ago; planned once. An acknowledged commit is on the disk, unless the server as a whole

@@ -69,7 +69,8 @@ impl PostgresStore {
         let (calls, queue) = mpsc::channel(QUEUE);
         let mut writer = JoinSet::new();
         writer.spawn(Writing::new(link(), id, hints.tell()).run(queue));
-        let (readers, quick, ids) = (Readers::new(&setup), link(), Ids::default());
+        let quick = Link::new(Arc::new(setup.quick()));
+        let (readers, ids) = (Readers::new(&setup), Ids::default());
         Ok(Self { calls, readers, quick, ids, hints, durability, place, _writer: writer })
     }
 

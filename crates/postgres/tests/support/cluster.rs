@@ -187,7 +187,12 @@ fn watch(folder: &Path) -> Child {
         read -r nothing
         if read -r pid <"$1/data/postmaster.pid"; then
             kill -QUIT "$pid"
-            while kill -0 "$pid"; do sleep 0.05; done
+            tries=0
+            # Where nobody reaps orphans it stays as a zombie, which holds nothing.
+            while kill -0 "$pid" && [ "$tries" -lt 200 ]; do
+                sleep 0.05
+                tries=$((tries + 1))
+            done
         fi
         rm -rf "$1"
     "#;
