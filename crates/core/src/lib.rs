@@ -17,6 +17,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`codec`] | events and documents as the bytes that stores keep |
 //! | [`parameter`] | declarations, layers, and how a run's values are resolved |
 //! | [`mod@reference`] | `$name` and `${any name}` in payloads |
 //! | [`rule`] | remaps of connections and locations at import |
@@ -46,6 +47,7 @@ pub mod rule;
 
 mod access;
 mod catalog;
+pub mod codec;
 mod event;
 mod plan;
 mod trace;

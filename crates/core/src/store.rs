@@ -69,7 +69,8 @@ impl Commit {
 /// One row of one group's journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Append {
-    /// The engine that drives the group.
+    /// The engine that drives the group. In a shared store it must be the one that made the journal
+    /// or claimed the group last, and has not released it.
     pub owner: NodeId,
     /// The row. Its `first` must follow the journal's last event; at 1 it makes the journal, with
     /// the row's epoch as the group's. Its `epoch` must be the group's.
