@@ -7,8 +7,12 @@ use uuid::Uuid;
 use crate::access::{Audit, Token};
 use crate::digest::Digest;
 use crate::flow::OutputTrigger;
-use crate::id::{AuditId, DeploymentId, EnvironmentId, GroupId, JobId, ReleaseId, RunId, TokenId};
+use crate::id::{
+    AuditId, DeploymentId, EnvironmentId, GroupId, JobId, PresenceId, ReleaseId, RunId, RunOrderId,
+    TokenId,
+};
 use crate::name::{DeploymentName, FlowName, OutputName, PackageName, ParameterName};
+use crate::nodes::{CancelOrder, Helm, Presence, RunOrder};
 use crate::parameter::Values;
 use crate::policy::RunPolicy;
 use crate::rule::{ObjectRule, RuleChanges, ValueRule};
@@ -236,6 +240,14 @@ pub enum Document {
     Token(Token),
     /// An audit record.
     Audit(Audit),
+    /// An engine that is there.
+    Presence(Presence),
+    /// Who drives a deployment.
+    Helm(Helm),
+    /// A group that the engine that drives it is to cancel.
+    CancelOrder(CancelOrder),
+    /// A run that the engine at its deployment's helm is to accept.
+    RunOrder(Box<RunOrder>),
 }
 
 /// The kinds of documents.
@@ -259,6 +271,14 @@ pub enum Kind {
     Token,
     /// Audit records.
     Audit,
+    /// Engines that are there.
+    Presence,
+    /// Who drives a deployment, under the deployment's id.
+    Helm,
+    /// Groups that are to be cancelled, under the group's id.
+    CancelOrder,
+    /// Runs that are to be accepted.
+    RunOrder,
 }
 
 impl Kind {
@@ -274,6 +294,10 @@ impl Kind {
             Self::Job => "job",
             Self::Token => "token",
             Self::Audit => "audit",
+            Self::Presence => "presence",
+            Self::Helm => "helm",
+            Self::CancelOrder => "cancel_order",
+            Self::RunOrder => "run_order",
         }
     }
 }
@@ -306,6 +330,22 @@ keys! {
     JobId => Job,
     TokenId => Token,
     AuditId => Audit,
+    PresenceId => Presence,
+    RunOrderId => RunOrder,
+}
+
+impl Key {
+    /// Returns where it is found who drives a deployment.
+    #[must_use]
+    pub fn helm(deployment: DeploymentId) -> Self {
+        Self { kind: Kind::Helm, id: deployment.get() }
+    }
+
+    /// Returns where it is found whether a group is to be cancelled.
+    #[must_use]
+    pub fn cancel_order(group: GroupId) -> Self {
+        Self { kind: Kind::CancelOrder, id: group.get() }
+    }
 }
 
 impl Document {
@@ -321,15 +361,27 @@ impl Document {
             Self::Jobs(it) => it.first.into(),
             Self::Token(it) => it.id.into(),
             Self::Audit(it) => it.id.into(),
+            Self::Presence(it) => it.id.into(),
+            Self::Helm(it) => Key::helm(it.deployment),
+            Self::CancelOrder(it) => Key::cancel_order(it.group),
+            Self::RunOrder(it) => it.id.into(),
         }
     }
 
     /// Returns the id of what the document belongs to: a release's and a run's deployment, a
-    /// group's run, the run of jobs; 0 where it belongs to nothing.
+    /// group's run, the run of jobs, the deployment of a run that
+    /// is to be accepted; 0 where it belongs to nothing.
     #[must_use]
     pub fn parent(&self) -> i64 {
         match self {
-            Self::Deployment(_) | Self::Environment(_) | Self::Token(_) | Self::Audit(_) => 0,
+            Self::Deployment(_)
+            | Self::Environment(_)
+            | Self::Token(_)
+            | Self::Audit(_)
+            | Self::Presence(_)
+            | Self::Helm(_)
+            | Self::CancelOrder(_) => 0,
+            Self::RunOrder(it) => it.run.deployment.get(),
             Self::Jobs(it) => it.run.get(),
             Self::Release(it) => it.deployment.get(),
             Self::Run(it) => it.deployment.get(),
@@ -346,7 +398,14 @@ impl Document {
             Self::Environment(it) => Some(it.name.as_str()),
             Self::Run(it) => it.idempotency_key.as_deref(),
             Self::Token(it) => Some(&it.hash),
-            Self::Release(_) | Self::Group(_) | Self::Jobs(_) | Self::Audit(_) => None,
+            Self::Release(_)
+            | Self::Group(_)
+            | Self::Jobs(_)
+            | Self::Audit(_)
+            | Self::Presence(_)
+            | Self::Helm(_)
+            | Self::CancelOrder(_)
+            | Self::RunOrder(_) => None,
         }
     }
 
@@ -361,7 +420,11 @@ impl Document {
             | Self::Environment(_)
             | Self::Jobs(_)
             | Self::Token(_)
-            | Self::Audit(_) => false,
+            | Self::Audit(_)
+            | Self::Presence(_)
+            | Self::Helm(_)
+            | Self::CancelOrder(_)
+            | Self::RunOrder(_) => false,
         }
     }
 }

@@ -46,6 +46,7 @@ pub mod rule;
 mod access;
 mod catalog;
 mod event;
+mod nodes;
 mod plan;
 mod trace;
 
@@ -76,8 +77,10 @@ pub use id::ID_LIMIT;
 pub use id::IdError;
 pub use id::JobId;
 pub use id::JobIndex;
+pub use id::PresenceId;
 pub use id::ReleaseId;
 pub use id::RunId;
+pub use id::RunOrderId;
 pub use id::Seq;
 pub use id::TokenId;
 
@@ -187,6 +190,11 @@ pub use executor::Reporter;
 pub use executor::Stop;
 pub use executor::Unheard;
 
+pub use nodes::CancelOrder;
+pub use nodes::Helm;
+pub use nodes::Presence;
+pub use nodes::RunAnswer;
+pub use nodes::RunOrder;
 pub use observer::EngineProfile;
 pub use observer::Fact;
 pub use observer::Happened;
