@@ -234,7 +234,7 @@ pub trait Store: Send + Sync + 'static {
     /// for nothing, and may miss a change. Cancel safe. Never returns where the store has no way to
     /// tell, as by default.
     async fn woken(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Gives the node's groups up at once: the next claim may take them.

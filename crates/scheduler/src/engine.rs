@@ -2,6 +2,7 @@
 //! loop that drives them.
 
 mod audit;
+mod bucket;
 mod builder;
 mod cancel;
 mod catalog;
@@ -12,6 +13,8 @@ mod gauges;
 mod group;
 mod ids;
 mod lists;
+mod lookout;
+mod order;
 mod prepare;
 mod releases;
 mod rerun;
@@ -50,9 +53,11 @@ pub use run::{PreparedRun, RunError, RunHandle, RunRequest};
 pub use tokens::TokenError;
 pub use wait::{RunOutcome, WaitError};
 
+use bucket::Readmission;
 pub(crate) use gates::Accepting;
 use gates::Gates;
 use ids::Ids;
+use lookout::Lookout;
 use prepare::Prepared;
 use shelf::Shelf;
 
@@ -77,6 +82,12 @@ struct Inner {
     listener: Arc<Listener>,
     hub: Hub,
     driver: AbortHandle,
+    /// How fast unfinished groups are taken up.
+    readmission: Readmission,
+    /// What the engine does beside its loop, if other engines use its store.
+    lookout: Option<Arc<Lookout>>,
+    /// The tasks beside the loop, which end with the engine.
+    watching: OnceLock<Box<[AbortHandle]>>,
     /// When the engine must have ended although its store is away.
     ends_by: watch::Sender<Option<Timestamp>>,
     /// How the loop ended, once it has.
@@ -88,6 +99,9 @@ type End = Result<ShutdownReport, String>;
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        for task in self.watching.get().into_iter().flatten() {
+            task.abort();
+        }
         if self.end.get().is_none() {
             tracing::warn!("the engine was dropped without a shutdown");
             self.driver.abort();
@@ -143,10 +157,16 @@ impl Engine {
         if self.0.sender.send(Message::Shutdown { drain }).await.is_ok() {
             self.0.sender.closed().await;
         }
+        self.depart().await;
         match self.0.end.get() {
             Some(Ok(report)) => Ok(report.clone()),
             Some(Err(_)) | None => Err(self.ended()),
         }
+    }
+
+    /// Whether somebody has asked the engine to end.
+    fn is_ending(&self) -> bool {
+        self.0.ends_by.borrow().is_some()
     }
 
     /// Puts a message into the loop's inbox.
