@@ -9,9 +9,9 @@ use jobwright_core::{DeploymentId, GroupId, Query, RunPolicy, Status, Verdict};
 use jobwright_core::{Kind, Store};
 use jobwright_scheduler::{DeploymentChange, Engine, RunError, WaitReason};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-use crate::shared::{Line, Shared};
+use crate::shared::{Line, Shared, moment};
 use crate::stage::{first, import, over, package, secs, settle, single, step, told, wide};
 
 /// An engine with its way to the store and its executor.
@@ -59,7 +59,7 @@ async fn what_a_dead_engine_drove_is_taken_up_within_the_lease() {
     assert!(matches!(waits.values().next(), Some(WaitReason::Elsewhere(None))), "{waits:?}");
     sleep(secs(60)).await;
     assert!(two.mock.calls().is_empty(), "a live engine's groups are its own");
-    let begun = Instant::now();
+    let begun = moment();
     drop((run, one.engine));
     for group in &groups {
         assert_eq!(two.engine.wait(*group).await.unwrap(), Verdict::Succeeded);
@@ -147,7 +147,7 @@ async fn groups_are_handed_over_at_once_when_an_engine_ends() {
     let deployment = deploy(&one.engine, &wide(2, &Value::Null)).await;
     let run = one.engine.run(deployment).await.unwrap();
     settle().await;
-    let begun = Instant::now();
+    let begun = moment();
     one.engine.shutdown(secs(0)).await.unwrap();
     for group in run.groups() {
         assert_eq!(two.engine.wait(group).await.unwrap(), Verdict::Succeeded);
@@ -224,7 +224,7 @@ async fn the_helm_of_a_dead_engine_is_taken_with_all_its_groups() {
         one.engine.run(deployment).await.unwrap(),
         one.engine.run(deployment).await.unwrap(),
     ];
-    let groups: Vec<_> = runs.iter().flat_map(|run| run.groups()).collect();
+    let groups: Vec<_> = runs.iter().flat_map(jobwright_scheduler::RunHandle::groups).collect();
     let two = node(&shared, hangs()).await;
     let three = node(&shared, hangs()).await;
     sleep(secs(20)).await;
@@ -249,7 +249,7 @@ async fn a_limit_of_a_deployment_holds_across_engines() {
     let deployment = deploy(&one.engine, &wide(3, &Value::Null)).await;
     let change = DeploymentChange { limit: Some(Some(2)), ..Default::default() };
     one.engine.change_deployment(deployment, change).await.unwrap();
-    let begun = Instant::now();
+    let begun = moment();
     let runs = tokio::join!(one.engine.run(deployment), two.engine.run(deployment));
     let (a, b) = (runs.0.unwrap(), runs.1.unwrap());
     for run in [a, b] {

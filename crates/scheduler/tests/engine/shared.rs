@@ -15,6 +15,12 @@ use jobwright_store::MemoryStore;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+/// The moment, in virtual time.
+#[expect(clippy::disallowed_methods, reason = "a store's clock is its own")]
+pub(crate) fn moment() -> Instant {
+    Instant::now()
+}
+
 /// What is stored, for all nodes.
 #[derive(Default)]
 pub(crate) struct Shared {
@@ -185,7 +191,7 @@ impl Store for Line {
     async fn claim(&self, owner: NodeId, limit: u32) -> Result<Vec<Lease>, StoreError> {
         let mut state = self.through()?.state();
         let State { journals, leases } = &mut *state;
-        let now = Instant::now();
+        let now = moment();
         let live: BTreeSet<_> =
             leases.iter().filter(|(_, until)| now < **until).map(|(node, _)| *node).collect();
         let free = journals.iter_mut().filter(|(_, journal)| {
@@ -201,7 +207,7 @@ impl Store for Line {
     }
 
     async fn renew(&self, owner: NodeId, lease: Duration) -> Result<(), StoreError> {
-        self.through()?.state().leases.insert(owner, Instant::now() + lease);
+        self.through()?.state().leases.insert(owner, moment() + lease);
         Ok(())
     }
 
