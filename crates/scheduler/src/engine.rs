@@ -36,7 +36,7 @@ use tokio::task::AbortHandle;
 
 use crate::clock::Clock;
 use crate::driver::{Listener, Message, ShutdownReport};
-use crate::hub::{Hub, Subscription};
+use crate::hub::{Hub, Subscription, Tail};
 
 pub use audit::Actor;
 pub use builder::{EngineBuilder, StartError};
@@ -135,12 +135,24 @@ impl Engine {
         self.0.node
     }
 
-    /// Listens to everything that happens from now on, or to one group. Facts are durable when
-    /// they are told. A listener that falls behind is told so by a
+    /// Listens to everything that happens in this engine from now on, or to one group. Facts are
+    /// durable when they are told. A listener that falls behind is told so by a
     /// [`Gap`](crate::Notice::Gap), and slows nothing.
+    ///
+    /// Where other engines use the same store, a listener to one group hears its facts whichever
+    /// engine drives it: first those that are kept, then what happens, each once and in order.
+    /// Progress and log lines are heard from this engine only, and so is everything by a listener
+    /// to all groups.
     #[must_use]
     pub fn subscribe(&self, group: Option<GroupId>) -> Subscription {
-        self.0.hub.subscribe(group)
+        let subscription = self.0.hub.subscribe(group);
+        match (group, &self.0.lookout) {
+            (Some(group), Some(lookout)) => {
+                let store = Arc::clone(&self.0.store);
+                subscription.following(Tail::new(store, lookout.wakes(), group))
+            }
+            (Some(_) | None, _) => subscription,
+        }
     }
 
     /// Ends the engine: nothing begins any more; what runs may end by itself for as long as

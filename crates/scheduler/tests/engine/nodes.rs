@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use jobwright_adapters::MockExecutor;
 use jobwright_adapters::mock::Act;
-use jobwright_core::{DeploymentId, GroupId, Query, RunPolicy, Status, Verdict};
+use jobwright_core::{DeploymentId, Event, GroupId, Query, RunPolicy, Status, Verdict};
 use jobwright_core::{Kind, Store};
-use jobwright_scheduler::{DeploymentChange, Engine, RunError, WaitReason};
+use jobwright_scheduler::{DeploymentChange, Engine, Notice, RunError, WaitReason};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -137,6 +137,40 @@ fn an_engine_that_was_stopped_drops_what_others_drive_by_then() {
     assert_eq!(shared.owner(group), Some(two.node()));
     stopped.block_on(async { drop(one) });
     other.block_on(async { drop(two) });
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_facts_of_a_group_are_heard_whichever_engine_drives_it() {
+    let shared = Shared::new();
+    let one = node(&shared, hangs()).await;
+    let two = node(&shared, MockExecutor::new()).await;
+    let three = node(&shared, hangs()).await;
+    let deployment = deploy(&one.engine, &single(Value::Null)).await;
+    let group = first(&one.engine.run(deployment).await.unwrap());
+    let listeners = [&two, &three].map(|node| {
+        let mut heard = node.engine.subscribe(Some(group));
+        async move {
+            let mut seqs = Vec::new();
+            while let Some(notice) = heard.next().await {
+                if let Notice::Event { seq, event, .. } = notice {
+                    seqs.push(seq.0);
+                    if matches!(event, Event::GroupEnded { .. }) {
+                        return seqs;
+                    }
+                }
+            }
+            seqs
+        }
+    });
+    let [at_two, at_three] = listeners;
+    let handed_over = async {
+        settle().await;
+        one.engine.shutdown(secs(0)).await.unwrap();
+        three.engine.cancel(group, "enough").await.unwrap();
+    };
+    let (at_two, at_three, ()) = tokio::join!(at_two, at_three, handed_over);
+    let all: Vec<u64> = (1..=at_two.len() as u64).collect();
+    assert_eq!((&at_two, &at_three), (&all, &all));
 }
 
 #[tokio::test(start_paused = true)]
