@@ -123,6 +123,10 @@ ids! {
     WebhookId = "webhook";
     /// Names a message to a webhook.
     DeliveryId = "delivery";
+    /// Names the document by which an engine says that it is there.
+    PresenceId = "presence of an engine";
+    /// Names the document by which one engine asks another to accept a run.
+    RunOrderId = "order of a run";
 }
 
 /// The place of a job in its group: jobs are addressed by it wherever the group is known.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use jobwright_core::secret::SecretSource;
@@ -14,8 +15,10 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use super::bucket::Readmission;
 use super::gates::Gates;
 use super::ids::Ids;
+use super::lookout::Lookout;
 use super::shelf::Shelf;
 use super::{End, Engine, Inner};
 use crate::clock::Clock;
@@ -26,6 +29,12 @@ use crate::machine::{Capacity, Scheduler};
 /// How many messages the loop's inbox holds: submissions beyond it are refused, reports beyond it
 /// wait.
 const INBOX: usize = 8192;
+
+/// The lease where nothing is said.
+const LEASE: Duration = Duration::from_secs(15);
+
+/// Below it, the time that a renewal takes would be a large part of the lease.
+const MIN_LEASE: Duration = Duration::from_millis(100);
 
 /// Says what to do about an executor that an engine does not have.
 pub(super) type ExecutorAdvice = dyn Fn(&ExecutorName) -> String + Send + Sync;
@@ -42,6 +51,8 @@ pub struct EngineBuilder {
     advice: Option<Arc<ExecutorAdvice>>,
     observers: Vec<Arc<dyn Observer>>,
     leaves_unfinished: bool,
+    lease: Option<Duration>,
+    readmission: Readmission,
     fault: Option<StartError>,
 }
 
@@ -61,6 +72,9 @@ pub enum StartError {
     /// A limit is given for an executor that the engine does not have.
     #[error("executor `{0}` is given a limit, and the engine has no such executor")]
     NoExecutor(ExecutorName),
+    /// The lease is too short to be renewed in time.
+    #[error("a lease of {0:?} is too short: an engine needs 100 ms at least")]
+    Lease(Duration),
     /// The store failed.
     #[error("unfinished job groups cannot be taken up")]
     Store(#[from] StoreError),
@@ -157,6 +171,25 @@ impl EngineBuilder {
         self
     }
 
+    /// For how long the engine's groups stay its own when it is not heard, where other engines use
+    /// the same store; 15 seconds where nothing is said. It renews thrice in that time. Others take
+    /// its groups up so long after its death; and an engine that was stopped, or did not reach its
+    /// store, for nine tenths of it gives its groups up by itself. At least 100 milliseconds.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        if lease < MIN_LEASE {
+            self.fault.get_or_insert(StartError::Lease(lease));
+        }
+        self.lease = Some(lease);
+        self
+    }
+
+    /// How fast groups that an earlier or another engine left are taken up: so many at once, then
+    /// so many a second; 2,000 and 2,000 where nothing is said.
+    pub fn readmission(mut self, burst: u32, per_second: u32) -> Self {
+        self.readmission = Readmission { per_second, burst };
+        self
+    }
+
     /// Starts the engine on the current tokio runtime, and takes up every unfinished group of the
     /// store. Not cancel safe.
     ///
@@ -171,6 +204,7 @@ impl EngineBuilder {
         if let Some(name) = self.limits.keys().find(|name| !self.executors.contains_key(*name)) {
             return Err(StartError::NoExecutor(name.clone()));
         }
+        let executors = self.executors.keys().cloned().collect();
         let seats = seats(self.executors);
         let capacity = capacity(&seats, &self.limits, self.pools);
         #[expect(clippy::disallowed_methods, reason = "the engine's door: one id per life")]
@@ -179,13 +213,19 @@ impl EngineBuilder {
         let (clock, hub, ends_by) = (Clock::start(), Hub::new(), watch::Sender::new(None));
         let announced = Arc::<Notify>::default();
         let listener = Arc::new(Listener::new(sender.clone(), hub.clone(), clock));
-        let executors = seats.keys().cloned().collect();
         let machine = Scheduler::new(&capacity);
+        let lease = self.lease.unwrap_or(LEASE);
+        let lookout = store.is_shared().then(|| Arc::new(Lookout::new(lease)));
+        let tenure = lookout.as_ref().map(|lookout| Arc::clone(&lookout.tenure));
         let driver = Driver {
             audience: Audience::new(self.observers, &machine),
             machine,
+            capacity,
             store: Arc::clone(&store),
             node,
+            term: tenure.as_ref().map_or(0, |tenure| tenure.term()),
+            tenure,
+            helms: BTreeMap::new(),
             clock,
             seats,
             secrets: self.secrets,
@@ -218,34 +258,37 @@ impl EngineBuilder {
             listener,
             hub,
             driver,
+            readmission: self.readmission,
+            lookout: lookout.clone(),
+            watching: OnceLock::new(),
             ends_by,
             end,
         });
         let engine = Engine(inner, None);
         if !self.leaves_unfinished {
-            engine.resume().await?;
+            engine.take_up().await?;
         }
         Ok(engine)
     }
 }
 
+/// The executors, asked how they want to be driven.
 fn seats(executors: BTreeMap<ExecutorName, Arc<dyn Executor>>) -> BTreeMap<ExecutorName, Seat> {
-    let seat = |(name, executor): (ExecutorName, Arc<dyn Executor>)| {
+    let seats = executors.into_iter().map(|(name, executor)| {
         let traits = executor.traits();
         (name, Seat { executor, traits })
-    };
-    executors.into_iter().map(seat).collect()
+    });
+    seats.collect()
 }
 
-/// What the engine allows at a time: its own limits, or what its executors say of themselves.
 fn capacity(
     seats: &BTreeMap<ExecutorName, Seat>,
     limits: &BTreeMap<ExecutorName, u32>,
     pools: BTreeMap<PoolName, u32>,
 ) -> Capacity {
-    let slots = |name, seat: &Seat| limits.get(name).copied().or(seat.traits.slots);
+    let slots = |name: &ExecutorName, seat: &Seat| limits.get(name).copied().or(seat.traits.slots);
     Capacity {
-        executors: seats.iter().map(|(name, seat)| (name.clone(), slots(name, seat))).collect(),
+        executors: seats.iter().map(|(name, it)| (name.clone(), slots(name, it))).collect(),
         pools: pools.into_iter().collect(),
     }
 }
