@@ -62,7 +62,7 @@ pub(crate) async fn lock<'a>(
     let texts: BTreeSet<Text> =
         changes().filter_map(|change| Text::of(change.document.as_ref()?)).collect();
     let texts: Vec<Text> = texts.into_iter().collect();
-    let (by_key, owners) = futures_util::try_join!(known(session, &keys), owners(session, &texts))?;
+    let (by_key, owners) = tokio::try_join!(known(session, &keys), owners(session, &texts))?;
     Ok(Documents { by_key, owners })
 }
 

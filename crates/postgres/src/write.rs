@@ -42,8 +42,7 @@ pub(crate) async fn write(
     }
     let precise = (care == Care::Precise).then(|| heads::lock(session, commits));
     let precise = async { OptionFuture::from(precise).await.transpose() };
-    let (mut known, mut ends) =
-        futures_util::try_join!(documents::lock(session, commits), precise)?;
+    let (mut known, mut ends) = tokio::try_join!(documents::lock(session, commits), precise)?;
     let mut refusals = Vec::new();
     for commit in commits {
         if let Some(ends) = &mut ends {
