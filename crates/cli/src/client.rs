@@ -176,7 +176,10 @@ async fn open_here(
     purpose: Purpose,
 ) -> Result<(Composed, SecretString), Failure> {
     let token = shown_token()?;
-    let config = Config::load(options.config.as_deref()).map_err(anyhow::Error::from)?;
+    let mut config = Config::load(options.config.as_deref()).map_err(anyhow::Error::from)?;
+    if let Ok(url) = std::env::var(compose::ADDRESS) {
+        config.store.url = Some(url);
+    }
     let data = options.data.clone().unwrap_or_else(compose::default_data);
     let composed =
         compose::open(&config, &data, purpose).await.map_err(|error| held(error, &data))?;

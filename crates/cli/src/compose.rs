@@ -7,8 +7,9 @@ mod folder;
 mod logs;
 mod owner;
 mod seals;
+mod store;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,15 +17,15 @@ use anyhow::Context;
 use jobwright_adapters::EnvSecrets;
 use jobwright_http::{Meter, Options, axum};
 use jobwright_scheduler::{Engine, ShutdownReport};
-use jobwright_store::{SqliteOptions, SqliteStore};
 use jobwright_webhooks::Webhooks;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Server, Synchronous};
+use crate::config::{Config, Server};
 
 pub(crate) use folder::default_data;
 pub(crate) use owner::{FirstToken, OwnerError};
+pub(crate) use store::ADDRESS;
 
 /// An engine on its store, with the API in front of it. It lives until [`Composed::close`];
 /// dropped without that it ends as after a crash.
@@ -33,7 +34,7 @@ pub(crate) struct Composed {
     pub(crate) router: axum::Router,
     /// When cancelled, streams and waits end and `/readyz` says so.
     pub(crate) drain: CancellationToken,
-    store: Arc<SqliteStore>,
+    store: store::Opened,
     /// Only of an engine that works: whoever looks announces nothing and seals nothing.
     working: Option<Working>,
 }
@@ -53,8 +54,8 @@ pub(crate) enum Purpose {
     Look,
 }
 
-/// Opens the store below the data folder, which is made if its parent is there, and starts the
-/// engine on it with the executors of the configuration. Not cancel safe.
+/// Opens the store, for which the data folder is made if its parent is there, and starts the engine
+/// on it with the executors of the configuration. Not cancel safe.
 ///
 /// # Errors
 /// The folder cannot be used, the store cannot be opened (another process may have it), or the
@@ -66,10 +67,10 @@ pub(crate) async fn open(
     purpose: Purpose,
 ) -> anyhow::Result<Composed> {
     folder::make(data)?;
-    let store = Arc::new(open_store(config, data.join(&config.store.path)).await?);
+    let store = store::Opened::open(&config.store, data).await?;
     let executors::Ready { mut builder, roots } = executors::build(config, data);
     let meter = Meter::new();
-    builder = builder.shared_store(Arc::clone(&store) as _).observer(meter.clone());
+    builder = builder.shared_store(store.shared()).observer(meter.clone());
     builder = builder.secrets(EnvSecrets::new(&config.secrets.env_prefix));
     if purpose == Purpose::Look {
         builder = builder.leave_unfinished();
@@ -108,19 +109,6 @@ impl Working {
         self.webhooks.shutdown().await;
         self.seals.end().await;
     }
-}
-
-/// Opening blocks: recovering a log may take its time.
-async fn open_store(config: &Config, path: PathBuf) -> anyhow::Result<SqliteStore> {
-    let mut options = SqliteOptions::new();
-    if config.store.synchronous == Synchronous::Normal {
-        options = options.written();
-    }
-    if let Some(limit) = config.store.limit {
-        options = options.limit(limit.0);
-    }
-    let opened = tokio::task::spawn_blocking(move || options.open(path)).await;
-    Ok(opened.context("opening the store panicked, which is a bug")??)
 }
 
 fn options(server: &Server) -> Options {

@@ -66,7 +66,11 @@ pub(crate) struct Server {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Store {
-    /// Relative to the data folder.
+    /// The database that several nodes share; an embedded one in the data folder where absent.
+    pub(crate) url: Option<String>,
+    /// The schema of the shared database that holds the tables.
+    pub(crate) schema: String,
+    /// Where the embedded database is, relative to the data folder.
     pub(crate) path: PathBuf,
     pub(crate) synchronous: Synchronous,
     pub(crate) limit: Option<Bytes>,
@@ -237,7 +241,13 @@ impl Default for Server {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { path: "jobwright.db".into(), synchronous: Synchronous::Full, limit: None }
+        Self {
+            url: None,
+            schema: "jobwright".to_owned(),
+            path: "jobwright.db".into(),
+            synchronous: Synchronous::Full,
+            limit: None,
+        }
     }
 }
 

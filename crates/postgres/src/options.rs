@@ -56,6 +56,18 @@ impl PostgresOptions {
         Ok(Self { config, schema, trust, statement_timeout: STATEMENT_TIMEOUT })
     }
 
+    /// Sets the password, which an address that others may see leaves out.
+    pub fn password(mut self, password: &str) -> Self {
+        self.config.password(password);
+        self
+    }
+
+    /// Tells whether there is a password.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        self.config.get_password().is_some()
+    }
+
     /// Names the schema that holds the tables; `jobwright` if not named. It is made if it is not
     /// there. Several stores with different schemas share a database without touching each other.
     pub fn schema(mut self, name: &str) -> Self {

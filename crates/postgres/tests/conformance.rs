@@ -6,6 +6,7 @@
 #[expect(dead_code, reason = "other tests use it all")]
 mod cluster;
 #[path = "../../store/tests/golden/sample.rs"]
+#[expect(dead_code, reason = "the golden bytes of SQLite use it all")]
 mod sample;
 #[path = "support/stage.rs"]
 #[expect(dead_code, reason = "other tests use it all")]

@@ -29,7 +29,7 @@ pub(crate) enum Message {
     Helm { deployment: DeploymentId, revision: Revision, term: u64 },
     /// Another engine was asked to cancel a group: the request is removed with the cancellation.
     /// Nothing happens if the loop does not drive the group.
-    Order { group: GroupId, reason: CancelReason, removal: Change },
+    Order { group: GroupId, reason: CancelReason, removal: Box<Change> },
     /// Somebody waits for the end of a group. Dropped at once if the loop does not drive it.
     Wait { group: GroupId, waiter: oneshot::Sender<Verdict> },
     /// A group is to be cancelled; answered when that is durable, and dropped at once if the loop
@@ -100,7 +100,7 @@ impl Driver {
             Message::Order { group, reason, removal } => {
                 if self.machine.drives(group) {
                     self.turn.inputs.push(Input::Cancel { group, reason });
-                    self.turn.orders.insert(group, removal);
+                    self.turn.orders.insert(group, *removal);
                 }
             }
             Message::Adopt { leases, .. } => {

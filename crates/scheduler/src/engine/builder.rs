@@ -197,16 +197,11 @@ impl EngineBuilder {
     /// Refuses wrong names, a limit without its executor, and a missing store; fails when the
     /// store does.
     pub async fn start(self) -> Result<Engine, StartError> {
-        if let Some(fault) = self.fault {
-            return Err(fault);
-        }
-        let store = self.store.ok_or(StartError::NoStore)?;
-        if let Some(name) = self.limits.keys().find(|name| !self.executors.contains_key(*name)) {
-            return Err(StartError::NoExecutor(name.clone()));
-        }
-        let executors = self.executors.keys().cloned().collect();
-        let seats = seats(self.executors);
-        let capacity = capacity(&seats, &self.limits, self.pools);
+        let this = self.checked()?;
+        let store = this.store.ok_or(StartError::NoStore)?;
+        let executors = this.executors.keys().cloned().collect();
+        let seats = seats(this.executors);
+        let capacity = capacity(&seats, &this.limits, this.pools);
         #[expect(clippy::disallowed_methods, reason = "the engine's door: one id per life")]
         let node = NodeId(Uuid::now_v7());
         let (sender, inbox) = mpsc::channel(INBOX);
@@ -214,11 +209,11 @@ impl EngineBuilder {
         let announced = Arc::<Notify>::default();
         let listener = Arc::new(Listener::new(sender.clone(), hub.clone(), clock));
         let machine = Scheduler::new(&capacity);
-        let lease = self.lease.unwrap_or(LEASE);
+        let lease = this.lease.unwrap_or(LEASE);
         let lookout = store.is_shared().then(|| Arc::new(Lookout::new(lease)));
         let tenure = lookout.as_ref().map(|lookout| Arc::clone(&lookout.tenure));
         let driver = Driver {
-            audience: Audience::new(self.observers, &machine),
+            audience: Audience::new(this.observers, &machine),
             machine,
             capacity,
             store: Arc::clone(&store),
@@ -228,7 +223,7 @@ impl EngineBuilder {
             helms: BTreeMap::new(),
             clock,
             seats,
-            secrets: self.secrets,
+            secrets: this.secrets,
             hub: hub.clone(),
             waiters: Default::default(),
             listener: Arc::clone(&listener),
@@ -250,7 +245,7 @@ impl EngineBuilder {
             node,
             clock,
             executors,
-            advice: self.advice,
+            advice: this.advice,
             announced,
             gates: Gates::default(),
             prepared: Shelf::new(),
@@ -258,17 +253,27 @@ impl EngineBuilder {
             listener,
             hub,
             driver,
-            readmission: self.readmission,
+            readmission: this.readmission,
             lookout: lookout.clone(),
             watching: OnceLock::new(),
             ends_by,
             end,
         });
         let engine = Engine(inner, None);
-        if !self.leaves_unfinished {
+        if !this.leaves_unfinished {
             engine.take_up().await?;
         }
         Ok(engine)
+    }
+
+    fn checked(self) -> Result<Self, StartError> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        match self.limits.keys().find(|name| !self.executors.contains_key(*name)) {
+            Some(name) => Err(StartError::NoExecutor(name.clone())),
+            None => Ok(self),
+        }
     }
 }
 

@@ -61,7 +61,7 @@ impl Engine {
             return done(self.commit(vec![removal], Vec::new()).await);
         }
         let reason = CancelReason::Requested(reason);
-        let _ = self.send(Message::Order { group, reason, removal }).await;
+        let _ = self.send(Message::Order { group, reason, removal: removal.into() }).await;
         Ok(())
     }
 
