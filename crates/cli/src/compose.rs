@@ -22,6 +22,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Server};
+use crate::guard::{Guard, Guarded};
 
 pub(crate) use folder::default_data;
 pub(crate) use owner::{FirstToken, OwnerError};
@@ -37,6 +38,8 @@ pub(crate) struct Composed {
     store: store::Opened,
     /// Only of an engine that works: whoever looks announces nothing and seals nothing.
     working: Option<Working>,
+    /// Dropped last: what then still runs is ended.
+    _guarded: Option<Guarded>,
 }
 
 /// What goes on beside a working engine.
@@ -71,11 +74,20 @@ pub(crate) async fn open(
     let executors::Ready { mut builder, roots } = executors::build(config, data);
     let meter = Meter::new();
     builder = builder.shared_store(store.shared()).observer(meter.clone());
+    builder = builder.lease(config.engine.lease.0);
     builder = builder.secrets(EnvSecrets::new(&config.secrets.env_prefix));
     if purpose == Purpose::Look {
         builder = builder.leave_unfinished();
     }
+    // Before the engine, which may begin attempts at once.
+    let guard = match (purpose, &store) {
+        (Purpose::Work, store::Opened::Shared(_)) if !roots.is_empty() => {
+            Some(Guard::start(roots.iter().cloned().collect())?)
+        }
+        _ => None,
+    };
     let engine = builder.start().await.context("the engine does not start")?;
+    let guarded = guard.map(|guard| guard.of(&engine));
     let drain = CancellationToken::new();
     let logs = logs::LocalLogs::new(engine.clone(), roots);
     let mut options = options(&config.server).drain(drain.clone()).logs(logs).meter(meter);
@@ -87,7 +99,7 @@ pub(crate) async fn open(
         options = options.webhooks(working.webhooks.sender());
     }
     let router = jobwright_http::router(engine.clone(), options);
-    Ok(Composed { engine, router, drain, store, working })
+    Ok(Composed { engine, router, drain, store, working, _guarded: guarded })
 }
 
 impl Working {

@@ -91,6 +91,8 @@ pub(crate) enum Synchronous {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Engine {
+    /// How long after its death other engines on a shared store take its job groups up.
+    pub(crate) lease: Period,
     /// How long live attempts may end by themselves when the server ends.
     pub(crate) grace: Period,
     pub(crate) on_shutdown: OnShutdown,
@@ -253,7 +255,11 @@ impl Default for Store {
 
 impl Default for Engine {
     fn default() -> Self {
-        Self { grace: Period(Duration::from_secs(10)), on_shutdown: OnShutdown::Stop }
+        Self {
+            lease: Period(Duration::from_secs(15)),
+            grace: Period(Duration::from_secs(10)),
+            on_shutdown: OnShutdown::Stop,
+        }
     }
 }
 

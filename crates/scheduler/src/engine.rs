@@ -126,6 +126,14 @@ pub struct Ended {
 }
 
 impl Engine {
+    /// For how long the engine's job groups are its own if its lease is not renewed again; zero
+    /// where it has lost them. None where no other engine could take them, since the store is not
+    /// shared. Whoever watches over what attempts started ends that before the time is over.
+    #[must_use]
+    pub fn lease_left(&self) -> Option<Duration> {
+        self.0.lookout.as_ref().map(|lookout| lookout.tenure.left())
+    }
+
     /// Begins an engine.
     pub fn builder() -> EngineBuilder {
         EngineBuilder::default()

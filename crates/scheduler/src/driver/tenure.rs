@@ -102,6 +102,12 @@ impl Tenure {
         if held.term == term { held.until } else { Some(now) }
     }
 
+    /// For how long the groups are still the engine's own; zero before the term has begun.
+    pub(crate) fn left(&self) -> Duration {
+        let until = self.held().until;
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(moment()))
+    }
+
     /// Waits until the term is over. Cancel safe.
     pub(crate) async fn over(&self, term: u64) {
         while let Some(until) = self.ends(term)
