@@ -75,6 +75,8 @@ impl Rig {
             );
             nodes.push(Node::new(format!("engine-{number}"), port, proxy, folder.clone(), url));
         }
+        // The command's client speaks TLS, and is compiled into this one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build()?;
         let token = String::new();
         let (seen, deployments) = (Seen::default(), [0; 2]);
