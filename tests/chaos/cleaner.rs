@@ -23,7 +23,7 @@ pub(crate) struct Cleaner(Mutex<Child>);
 impl Cleaner {
     pub(crate) fn start(folder: &Path) -> std::io::Result<Self> {
         let mut shell = Command::new("sh");
-        shell.args(["-c", SCRIPT, "sh"]).arg(folder).arg(env!("CARGO_BIN_EXE_jobwright"));
+        shell.args(["-c", SCRIPT, "sh"]).arg(folder).arg(folder.join("jobwright"));
         shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         Ok(Self(Mutex::new(shell.process_group(0).spawn()?)))
     }

@@ -41,9 +41,10 @@ pub(crate) fn read(path: &Path) -> Vec<Life> {
 /// The pairs of processes that were alive at the same time. One that was killed lived at least
 /// until its last line, at most a fifth of a second longer.
 pub(crate) fn doubles(lives: &[Life]) -> Vec<(Life, Life)> {
-    let pairs = lives.iter().enumerate().flat_map(|(at, first)| {
-        lives[at + 1..].iter().map(move |second| (first, second))
-    });
+    let pairs = lives
+        .iter()
+        .enumerate()
+        .flat_map(|(at, first)| lives[at + 1..].iter().map(move |second| (first, second)));
     let overlap = pairs.filter(|(first, second)| second.start < first.last);
     overlap.map(|(first, second)| (first.clone(), second.clone())).collect()
 }

@@ -111,6 +111,7 @@ async fn play(seed: u64, load: Duration) -> anyhow::Result<usize> {
 fn keep(rig: &Rig) -> anyhow::Result<()> {
     let Some(to) = std::env::var_os("JOBWRIGHT_CHAOS_KEEP") else { return Ok(()) };
     std::fs::create_dir_all(&to)?;
+    std::fs::remove_file(rig.folder.join("jobwright"))?;
     let status = std::process::Command::new("cp").arg("-r").arg(&rig.folder).arg(&to).status()?;
     anyhow::ensure!(status.success(), "the folder cannot be kept");
     let log = rig.cluster.folder().join("log");

@@ -32,7 +32,13 @@ pub(crate) struct Node {
 
 impl Node {
     /// A node that is not started yet; its folder holds the configuration and the token of all.
-    pub(crate) fn new(name: String, port: u16, proxy: Proxy, folder: PathBuf, store: String) -> Self {
+    pub(crate) fn new(
+        name: String,
+        port: u16,
+        proxy: Proxy,
+        folder: PathBuf,
+        store: String,
+    ) -> Self {
         let base = format!("http://127.0.0.1:{port}");
         let process = tokio::sync::Mutex::new(None);
         Self { name, base, proxy, port, folder, store, process, id: Mutex::default() }
@@ -52,7 +58,7 @@ impl Node {
         let log = self.folder.join(format!("{}.log", self.name));
         let mut log = File::options().create(true).append(true).open(log)?;
         writeln!(log, "---- start")?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_jobwright"));
+        let mut command = Command::new(self.folder.join("jobwright"));
         command.args(["serve", "--listen", &format!("127.0.0.1:{}", self.port)]);
         command.arg("--data").arg(self.folder.join(&self.name));
         command.arg("--config").arg(self.folder.join("jobwright.toml"));

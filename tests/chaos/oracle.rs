@@ -224,9 +224,9 @@ fn processes(rig: &Rig, run: &Run, facts: &[Fact], verdict: &mut Verdict) {
                 run.group, first.attempt, first.last, second.attempt, second.start
             ));
         }
-        let complete = facts.iter().find(|fact| {
-            fact.job == Some(*job) && fact.status.as_deref() == Some("Complete")
-        });
+        let complete = facts
+            .iter()
+            .find(|fact| fact.job == Some(*job) && fact.status.as_deref() == Some("Complete"));
         let Some(complete) = complete else { continue };
         let attempt = format!("{job}-{}", complete.attempt);
         if !lives.iter().any(|life| life.attempt == attempt && life.is_whole) {

@@ -58,6 +58,8 @@ impl Rig {
     pub(crate) async fn start(seed: u64, engines: usize, settle: Duration) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("jw-chaos.").tempdir()?.keep();
         let cleaner = Cleaner::start(&folder)?;
+        // A build beside a long run must not change what is restarted.
+        std::fs::copy(env!("CARGO_BIN_EXE_jobwright"), folder.join("jobwright"))?;
         std::fs::create_dir(folder.join("evidence"))?;
         std::fs::write(folder.join("evidence.sh"), include_str!("evidence.sh"))?;
         std::fs::write(folder.join("jobwright.toml"), CONFIG)?;
@@ -81,7 +83,17 @@ impl Rig {
         let token = String::new();
         let (seen, deployments) = (Seen::default(), [0; 2]);
         let mut rig = Self {
-            seed, settle, nodes, cluster, store, client, token, deployments, seen, folder, cleaner,
+            seed,
+            settle,
+            nodes,
+            cluster,
+            store,
+            client,
+            token,
+            deployments,
+            seen,
+            folder,
+            cleaner,
         };
         for node in &rig.nodes {
             rig.begin(node).await?;
@@ -89,8 +101,10 @@ impl Rig {
         rig.token = std::fs::read_to_string(rig.folder.join("token"))?.trim().to_owned();
         let script = rig.folder.join("evidence.sh");
         let real = include_str!("real.yaml").replace("SCRIPT", &script.to_string_lossy());
-        rig.deployments =
-            [rig.deploy(0, "real", &real).await?, rig.deploy(1, "pretended", include_str!("pretended.yaml")).await?];
+        rig.deployments = [
+            rig.deploy(0, "real", &real).await?,
+            rig.deploy(1, "pretended", include_str!("pretended.yaml")).await?,
+        ];
         Ok(rig)
     }
 
@@ -106,7 +120,8 @@ impl Rig {
     /// Makes a deployment with a release, through one of the nodes.
     async fn deploy(&self, node: usize, name: &str, package: &str) -> anyhow::Result<i64> {
         let base = &self.nodes[node % self.nodes.len()].base;
-        let post = |path: String| self.client.post(format!("{base}{path}")).bearer_auth(&self.token);
+        let post =
+            |path: String| self.client.post(format!("{base}{path}")).bearer_auth(&self.token);
         let made = post("/v4/deployments".into()).json(&json!({ "name": name })).send().await?;
         let made: Value = made.error_for_status()?.json().await?;
         let id = made["id"].as_i64().context("a deployment has an id")?;

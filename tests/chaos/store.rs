@@ -36,8 +36,7 @@ impl Store {
 
     /// The unfinished groups of a life.
     pub(crate) async fn groups_of(&self, life: &str) -> anyhow::Result<BTreeSet<i64>> {
-        let query =
-            format!("SELECT id FROM jobwright.groups WHERE owner = '{life}' AND NOT ended");
+        let query = format!("SELECT id FROM jobwright.groups WHERE owner = '{life}' AND NOT ended");
         Ok(self.ask(&query).await?.iter().map(|row| row.get(0)).collect())
     }
 

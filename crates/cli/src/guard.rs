@@ -23,6 +23,9 @@ use jobwright_scheduler::Engine;
 /// How often the server looks whether its lease was renewed.
 const PACE: Duration = Duration::from_millis(100);
 
+/// How many lines the guard takes at once.
+const QUEUE: usize = 16;
+
 /// How long a process that was killed may take to be gone before it is killed again.
 const AGAIN: Duration = Duration::from_millis(20);
 
@@ -36,7 +39,7 @@ pub(crate) struct Watch {
 
 /// The guard's own process: ends when its standard input does.
 pub(crate) fn guard(args: &Watch) -> ExitCode {
-    let (sender, lines) = mpsc::channel();
+    let (sender, lines) = mpsc::sync_channel(QUEUE);
     std::thread::spawn(move || {
         for line in io::stdin().lock().lines().map_while(Result::ok) {
             let Ok(until) = line.parse() else { continue };
@@ -47,7 +50,7 @@ pub(crate) fn guard(args: &Watch) -> ExitCode {
     });
     watch(&args.roots, &lines);
     while kill_below(&args.roots, None) > 0 {
-        std::thread::sleep(AGAIN);
+        std::thread::park_timeout(AGAIN);
     }
     ExitCode::SUCCESS
 }
@@ -66,7 +69,7 @@ fn watch(roots: &[PathBuf], lines: &Receiver<Duration>) {
             Err(RecvTimeoutError::Timeout) => {
                 // What began later is of a lease that is not known here yet.
                 while kill_below(roots, until) > 0 {
-                    std::thread::sleep(AGAIN);
+                    std::thread::park_timeout(AGAIN);
                 }
                 until = None;
             }
@@ -90,7 +93,7 @@ pub(crate) struct Guard {
 /// A guard that is told about an engine's lease. Dropped, it ends what is left, and itself.
 pub(crate) struct Guarded {
     /// Ends the thread that writes to the guard, and with it the pipe.
-    _end: mpsc::Sender<()>,
+    _end: mpsc::SyncSender<()>,
 }
 
 impl Guard {
@@ -105,7 +108,7 @@ impl Guard {
 
     /// Tells the guard from now on for how long an engine's lease lasts.
     pub(crate) fn of(mut self, engine: &Engine) -> Guarded {
-        let (end, ended) = mpsc::channel::<()>();
+        let (end, ended) = mpsc::sync_channel::<()>(1);
         let engine = engine.clone();
         std::thread::spawn(move || {
             let mut told = Duration::ZERO;

@@ -66,6 +66,7 @@ async fn embedded(config: &Store, data: &Path) -> anyhow::Result<Opened> {
     Ok(Opened::Embedded(Arc::new(store)))
 }
 
+#[expect(clippy::disallowed_methods, reason = "the command reads its own environment")]
 async fn shared(url: &str, schema: &str) -> anyhow::Result<Opened> {
     let mut options = PostgresOptions::parse(url)?.schema(schema);
     if options.has_password() && std::env::var(ADDRESS).ok().as_deref() != Some(url) {
