@@ -262,7 +262,8 @@ impl World {
         self.oracle.groups.values().any(|other| {
             other.jobs.iter().enumerate().any(|(job, it)| match it.state {
                 State::Ready { since, .. } => {
-                    rank(other, job, since) <= own
+                    // It may count a level higher, if its group had begun when it became ready.
+                    rank(other, job, since) - 60_000 <= own
                         && usage.blocks(other, job).contains(&Limit::Pool(pool.name.clone()))
                 }
                 State::Waiting | State::Live(_) | State::BackingOff { .. } | State::Done(_) => {
