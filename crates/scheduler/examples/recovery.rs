@@ -5,6 +5,9 @@
 //! cargo run --release -p jobwright-scheduler --example recovery -- 100000
 //! ```
 
+#![expect(clippy::disallowed_methods, reason = "a measurement reads clocks and arguments")]
+#![expect(clippy::print_stdout, reason = "what it measured is read by a person")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

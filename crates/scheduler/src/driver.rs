@@ -6,7 +6,8 @@
 //! inbox ─► collect ─► step … step ─► append (durable) ─► perform ─► executors
 //! ```
 //!
-//! Nothing leaves the loop before the events that justify it are durable: no effect, no answer.
+//! Nothing leaves the loop before the events that justify it are durable: no effect, no answer. Where
+//! other engines use the same store, nothing leaves it either when its lease is over, see [`tenure`].
 
 mod account;
 mod append;

@@ -65,7 +65,7 @@ impl Driver {
             self.turn.inputs.push(Input::Drain);
         }
         if let Some(tenure) = &self.tenure {
-            self.term = tenure.lose(self.term);
+            self.term = tenure.hear(self.term);
         }
     }
 }

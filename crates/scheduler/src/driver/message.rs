@@ -41,6 +41,8 @@ pub(crate) enum Message {
         record: Option<Box<Change>>,
         answer: oneshot::Sender<()>,
     },
+    /// The engine's lease is over: the loop looks at once.
+    Deposed,
     /// An executor says something about an attempt.
     Report { attempt: AttemptKey, report: Report },
     /// Why are the jobs of a group where they are?
@@ -90,7 +92,17 @@ impl Driver {
     pub(super) fn receive(&mut self, message: Message) {
         match message {
             Message::Submit(submission) => self.submit(submission),
+            // What the loop has is of an earlier term, and it has not looked since.
+            Message::Load { term, .. }
+            | Message::Adopt { term, .. }
+            | Message::Helm { term, .. }
+                if term > self.term =>
+            {
+                self.start_over();
+                self.receive(message);
+            }
             Message::Load { term, .. } | Message::Adopt { term, .. } if term != self.term => {}
+            Message::Deposed => {}
             Message::Load { group, records, artifacts, .. } => {
                 self.load(group, &records, artifacts);
             }

@@ -39,6 +39,8 @@ impl Driver {
         if !self.trusts() {
             // Others may act by now. The next turn gives everything up.
             self.turn.out.effects.clear();
+        }
+        if self.is_deposed() {
             self.turn.reports.push(Input::Tick);
         }
         let mut effects = std::mem::take(&mut self.turn.out.effects);

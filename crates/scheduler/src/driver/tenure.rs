@@ -25,7 +25,9 @@ pub(crate) struct Tenure {
     held: Mutex<Held>,
     /// The number of the term, told to those who wait for the next.
     term: watch::Sender<u64>,
-    /// Tells when groups are to be given up.
+    /// The last term of which the loop knows: it has given up what it had before.
+    heard: watch::Sender<u64>,
+    /// Groups that the loop has dropped, although they may be the node's.
     stray: watch::Sender<Vec<GroupId>>,
 }
 
@@ -38,7 +40,8 @@ struct Held {
 impl Tenure {
     pub(crate) fn new(lease: Duration) -> Self {
         let held = Mutex::new(Held { term: 1, until: None });
-        Self { lease, held, term: watch::Sender::new(1), stray: watch::Sender::new(Vec::new()) }
+        let (term, heard) = (watch::Sender::new(1), watch::Sender::new(1));
+        Self { lease, held, term, heard, stray: watch::Sender::new(Vec::new()) }
     }
 
     pub(crate) fn lease(&self) -> Duration {
@@ -110,11 +113,29 @@ impl Tenure {
 
     /// Waits until the term is over. Cancel safe.
     pub(crate) async fn over(&self, term: u64) {
+        let mut terms = self.terms();
         while let Some(until) = self.ends(term)
             && moment() < until
         {
-            tokio::time::sleep_until(until).await;
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => {}
+                _ = terms.changed() => {}
+            }
         }
+    }
+
+    /// The loop has given up what it had in earlier terms, and returns the number of this one.
+    pub(crate) fn hear(&self, before: u64) -> u64 {
+        let term = self.lose(before);
+        self.heard.send_replace(term);
+        term
+    }
+
+    /// Waits until the loop has given up what it had in earlier terms: only then may others take
+    /// it. Cancel safe.
+    pub(crate) async fn is_heard(&self, term: u64) {
+        // The sender lives as long as `self`.
+        let _ = self.heard.subscribe().wait_for(|heard| *heard >= term).await;
     }
 
     /// A group is the node's own by the store's word, and the loop has dropped it.

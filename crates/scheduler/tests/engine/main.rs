@@ -3,6 +3,7 @@
 
 mod deployments;
 mod driving;
+mod joint;
 mod listening;
 mod moody;
 mod nodes;
@@ -12,7 +13,7 @@ mod reruns;
 mod restart;
 mod runs;
 mod secrets;
-mod shared;
+
 mod shutdown;
 mod stage;
 mod trouble;

@@ -11,7 +11,7 @@ use jobwright_scheduler::{DeploymentChange, Engine, Notice, RunError, WaitReason
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::shared::{Line, Shared, moment};
+use crate::joint::{Line, Shared, moment};
 use crate::stage::{first, import, over, package, secs, settle, single, step, told, wide};
 
 /// An engine with its way to the store and its executor.
@@ -80,7 +80,9 @@ async fn an_engine_that_is_cut_off_drops_its_attempts_before_others_begin_them()
     let group = first(&one.engine.run(deployment).await.unwrap());
     settle().await;
     one.line.cut(true);
+    let begun = moment();
     while two.mock.calls().live() == 0 {
+        assert!(begun.elapsed() < secs(60), "nobody takes it up: {:?}", shared.spread());
         sleep(Duration::from_millis(50)).await;
         assert!(one.mock.calls().live() + two.mock.calls().live() < 2, "two live attempts");
     }

@@ -116,6 +116,12 @@ impl Claimer {
                 return Ok(true);
             }
             let leases = engine.0.store.claim(engine.0.node, admitted).await?;
+            if lookout.tenure.term() != self.term {
+                // The claim may have come after the release with which the next term began.
+                let groups: Vec<_> = leases.iter().map(|lease| lease.group).collect();
+                engine.0.store.give_up(engine.0.node, &groups).await?;
+                return Ok(true);
+            }
             self.bucket.put_back(admitted.saturating_sub(leases.len() as u32));
             if leases.is_empty() {
                 return Ok(true);

@@ -10,7 +10,7 @@ use jobwright_core::{
 
 use super::{Lookout, peers};
 use crate::clock::moment;
-use crate::driver::Tenure;
+use crate::driver::{Message, Tenure};
 use crate::engine::{Inner, submit};
 
 /// Renews the lease of one engine.
@@ -52,9 +52,12 @@ impl Keeper {
                 () = tokio::time::sleep(pause) => {}
                 _ = terms.changed() => {}
             }
-            if inner.strong_count() == 0 {
-                return;
+            // An engine whose loop has ended leaves its groups to others.
+            let Some(engine) = Inner::engine(&inner) else { return };
+            if self.tenure.is_to_begin(self.tenure.term()) {
+                let _ = engine.send(Message::Deposed).await;
             }
+            drop(engine);
             // A renewal that hangs must not keep the next one from being tried.
             let tried = tokio::time::timeout(self.tenure.pace(), self.go_on()).await;
             pause = match tried {
@@ -96,6 +99,7 @@ impl Keeper {
     pub(super) async fn begin(&mut self) -> Result<(), StoreError> {
         let (term, begun) = (self.tenure.term(), moment());
         if term > 1 {
+            self.tenure.is_heard(term).await;
             self.store.release(self.node).await?;
             let node = self.node;
             peers::remove(&*self.store, &|presence| presence.node == node).await?;
