@@ -47,7 +47,7 @@ use rig::Rig;
 const ENGINES: usize = 3;
 
 /// Clients of each deployment: so many groups are under way at a time.
-const CLIENTS: u64 = 12;
+const CLIENTS: [usize; 3] = [12, 12, 2];
 
 /// How long after the last fault the last group may end.
 const SETTLE: Duration = Duration::from_secs(90);
@@ -82,8 +82,10 @@ async fn play(seed: u64, load: Duration) -> anyhow::Result<usize> {
     let book: Book = Arc::new(Mutex::new(Ledger::default()));
     let until = Instant::now() + load;
     let mut clients = JoinSet::new();
-    for (number, deployment) in (0..CLIENTS).flat_map(|n| [(2 * n, 0), (2 * n + 1, 1)]) {
-        clients.spawn(load::client(Arc::clone(&rig), number, rig.deployments[deployment], until));
+    let deployments = rig.deployments.iter().zip(CLIENTS);
+    let deployments = deployments.flat_map(|(id, clients)| std::iter::repeat_n(*id, clients));
+    for (number, deployment) in (0..).zip(deployments) {
+        clients.spawn(load::client(Arc::clone(&rig), number, deployment, until));
     }
     let mut troubles = JoinSet::new();
     troubles.spawn(faults::large(Arc::clone(&rig), Arc::clone(&book), until));

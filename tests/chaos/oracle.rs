@@ -31,6 +31,8 @@ pub(crate) struct Verdict {
     pub(crate) killed: u64,
     pub(crate) cancelled: u64,
     pub(crate) adopted: u64,
+    /// Groups that waited for each other.
+    pub(crate) queued: u64,
 }
 
 /// An event of a journal, as the API tells it.
@@ -58,8 +60,28 @@ pub(crate) async fn judge(rig: &Arc<Rig>) -> Verdict {
         .await;
     let mut verdict = verdict.into_inner().unwrap();
     verdict.runs = runs.len() as u64;
+    queued(rig, &runs, &mut verdict);
     listed(rig, &runs, &mut verdict).await;
     verdict
+}
+
+/// Where runs wait for each other, no process of one lived beside one of another.
+fn queued(rig: &Rig, runs: &[Run], verdict: &mut Verdict) {
+    let runs = runs.iter().filter(|run| run.deployment == rig.deployments[2]);
+    let span = |run: &Run| {
+        let lives: Vec<_> = run.jobs.iter().flat_map(|job| read(&rig.evidence(*job))).collect();
+        let start = lives.iter().map(|it| it.start).fold(f64::INFINITY, f64::min);
+        let last = lives.iter().map(|it| it.last).fold(0.0, f64::max);
+        (start, last, run.group)
+    };
+    let mut spans: Vec<_> = runs.map(span).filter(|span| span.0 < span.1).collect();
+    spans.sort_by(|a, b| a.0.total_cmp(&b.0));
+    verdict.queued = spans.len() as u64;
+    for pair in spans.windows(2) {
+        if pair[1].0 < pair[0].1 {
+            verdict.wrong.push(format!("queued groups ran at the same time: {pair:?}"));
+        }
+    }
 }
 
 /// The same key gets the same run.
@@ -142,7 +164,7 @@ async fn journal(rig: &Rig, dice: &mut Dice, run: &Run, verdict: &Mutex<Verdict>
     verdict.cancelled += u64::from(now == "Canceled");
     verdict.jobs += run.jobs.len() as u64;
     sound(run, &facts, &mut verdict);
-    if run.deployment == rig.deployments[0] {
+    if run.deployment != rig.deployments[1] {
         processes(rig, run, &facts, &mut verdict);
     }
 }

@@ -33,6 +33,7 @@ pub(crate) fn write(rig: &Rig, ledger: &Ledger, verdict: &Verdict, load: Duratio
         ("job groups ended", verdict.groups),
         ("of them cancelled", verdict.cancelled),
         ("jobs ended", verdict.jobs),
+        ("groups that ran one after the other, by the run policy", verdict.queued),
         ("attempts requested", verdict.attempts),
         ("times that a group was taken up by an engine", verdict.adopted),
         ("processes that ran", verdict.processes),

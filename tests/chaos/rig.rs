@@ -47,8 +47,9 @@ pub(crate) struct Rig {
     pub(crate) store: Store,
     pub(crate) client: reqwest::Client,
     pub(crate) token: String,
-    /// The deployments: of local processes, and of pretended jobs.
-    pub(crate) deployments: [i64; 2],
+    /// The deployments: of local processes, of pretended jobs, and of local processes whose runs
+    /// wait for each other.
+    pub(crate) deployments: [i64; 3],
     pub(crate) seen: Seen,
     pub(crate) folder: PathBuf,
     pub(crate) cleaner: Cleaner,
@@ -81,7 +82,7 @@ impl Rig {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build()?;
         let token = String::new();
-        let (seen, deployments) = (Seen::default(), [0; 2]);
+        let (seen, deployments) = (Seen::default(), [0; 3]);
         let mut rig = Self {
             seed,
             settle,
@@ -101,9 +102,11 @@ impl Rig {
         rig.token = std::fs::read_to_string(rig.folder.join("token"))?.trim().to_owned();
         let script = rig.folder.join("evidence.sh");
         let real = include_str!("real.yaml").replace("SCRIPT", &script.to_string_lossy());
+        let pretended = include_str!("pretended.yaml");
         rig.deployments = [
-            rig.deploy(0, "real", &real).await?,
-            rig.deploy(1, "pretended", include_str!("pretended.yaml")).await?,
+            rig.deploy(0, "real", "allow", &real).await?,
+            rig.deploy(1, "pretended", "allow", pretended).await?,
+            rig.deploy(2, "queued", "queue", &real).await?,
         ];
         Ok(rig)
     }
@@ -118,13 +121,22 @@ impl Rig {
     }
 
     /// Makes a deployment with a release, through one of the nodes.
-    async fn deploy(&self, node: usize, name: &str, package: &str) -> anyhow::Result<i64> {
+    async fn deploy(
+        &self,
+        node: usize,
+        name: &str,
+        policy: &str,
+        package: &str,
+    ) -> anyhow::Result<i64> {
         let base = &self.nodes[node % self.nodes.len()].base;
         let post =
             |path: String| self.client.post(format!("{base}{path}")).bearer_auth(&self.token);
         let made = post("/v4/deployments".into()).json(&json!({ "name": name })).send().await?;
         let made: Value = made.error_for_status()?.json().await?;
         let id = made["id"].as_i64().context("a deployment has an id")?;
+        let change = self.client.patch(format!("{base}/v4/deployments/{id}"));
+        let change = change.bearer_auth(&self.token).json(&json!({ "runPolicy": policy }));
+        change.send().await?.error_for_status()?;
         let part = Part::bytes(package.as_bytes().to_vec()).file_name("package.yaml");
         let release = post(format!("/v4/deployments/{id}/releases"));
         let release = release.multipart(Form::new().part("data", part)).send().await?;
