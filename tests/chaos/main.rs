@@ -47,7 +47,7 @@ use rig::Rig;
 const ENGINES: usize = 3;
 
 /// Clients of each deployment: so many groups are under way at a time.
-const CLIENTS: [usize; 3] = [12, 12, 2];
+const CLIENTS: [usize; 3] = [16, 12, 3];
 
 /// How long after the last fault the last group may end.
 const SETTLE: Duration = Duration::from_secs(90);

@@ -102,11 +102,13 @@ impl Rig {
         rig.token = std::fs::read_to_string(rig.folder.join("token"))?.trim().to_owned();
         let script = rig.folder.join("evidence.sh");
         let real = include_str!("real.yaml").replace("SCRIPT", &script.to_string_lossy());
+        // Longer than the lease, so that what a lost engine left would meet what follows it.
+        let (long, short) = (real.replace("LONG", "25"), real.replace("LONG", "2"));
         let pretended = include_str!("pretended.yaml");
         rig.deployments = [
-            rig.deploy(0, "real", "allow", &real).await?,
+            rig.deploy(0, "real", "allow", &long).await?,
             rig.deploy(1, "pretended", "allow", pretended).await?,
-            rig.deploy(2, "queued", "queue", &real).await?,
+            rig.deploy(2, "queued", "queue", &short).await?,
         ];
         Ok(rig)
     }

@@ -171,6 +171,7 @@ async fn here(composed: &Composed, request: reqwest::Request) -> Result<Response
 }
 
 /// Opens the data directory and takes the token of whoever owns it.
+#[expect(clippy::disallowed_methods, reason = "the command reads its own environment")]
 async fn open_here(
     options: &Options,
     purpose: Purpose,
