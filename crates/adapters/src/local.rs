@@ -10,6 +10,7 @@ mod conclusion;
 mod environment;
 mod folder;
 mod gate;
+mod guard;
 mod identity;
 mod limits;
 mod payload;
@@ -32,6 +33,7 @@ use conclusion::Conclusion;
 
 use crate::log::ProcessEnd;
 
+pub use guard::kill_below;
 pub use limits::Limits;
 
 /// How long output is read after the program's end while something else holds it open.

@@ -10,6 +10,7 @@ use crate::commands::{
     cancel, check, completions, deployments, env, events, explain, groups, jobs, logs, man,
     releases, retry, rules, run, runs, schedules, tokens,
 };
+use crate::guard::Watch;
 use crate::serve::Serve;
 
 /// Runs and watches job groups of deployments.
@@ -33,6 +34,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve the HTTP API, and run what is asked for
     Serve(Serve),
+    #[command(hide = true)]
+    Guard(Watch),
     /// Deployments: named containers of releases
     #[command(visible_alias = "deployment")]
     Deployments(deployments::Deployments),

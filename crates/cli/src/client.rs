@@ -171,12 +171,16 @@ async fn here(composed: &Composed, request: reqwest::Request) -> Result<Response
 }
 
 /// Opens the data directory and takes the token of whoever owns it.
+#[expect(clippy::disallowed_methods, reason = "the command reads its own environment")]
 async fn open_here(
     options: &Options,
     purpose: Purpose,
 ) -> Result<(Composed, SecretString), Failure> {
     let token = shown_token()?;
-    let config = Config::load(options.config.as_deref()).map_err(anyhow::Error::from)?;
+    let mut config = Config::load(options.config.as_deref()).map_err(anyhow::Error::from)?;
+    if let Ok(url) = std::env::var(compose::ADDRESS) {
+        config.store.url = Some(url);
+    }
     let data = options.data.clone().unwrap_or_else(compose::default_data);
     let composed =
         compose::open(&config, &data, purpose).await.map_err(|error| held(error, &data))?;

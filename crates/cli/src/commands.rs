@@ -36,7 +36,7 @@ type Done = Result<Exit, Failure>;
 pub(crate) async fn perform(options: &Options, command: Command) -> Done {
     let purpose = purpose(&command);
     match command {
-        Command::Serve(_) => Ok(Exit::Success),
+        Command::Serve(_) | Command::Guard(_) => Ok(Exit::Success),
         Command::Deployments(it) => with(options, purpose, it, deployments::perform).await,
         Command::Releases(it) => with(options, purpose, it, releases::perform).await,
         Command::Rules(it) => with(options, purpose, it, rules::perform).await,

@@ -8,8 +8,9 @@ mod logs;
 mod owner;
 mod seals;
 mod secrets;
+mod store;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,15 +18,16 @@ use anyhow::Context;
 use jobwright_core::secret::SecretSource;
 use jobwright_http::{Meter, Options, axum};
 use jobwright_scheduler::{Engine, ShutdownReport};
-use jobwright_store::{SqliteOptions, SqliteStore};
 use jobwright_webhooks::Webhooks;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Server, Synchronous};
+use crate::config::{Config, Server};
+use crate::guard::{Guard, Guarded};
 
 pub(crate) use folder::default_data;
 pub(crate) use owner::{FirstToken, OwnerError};
+pub(crate) use store::ADDRESS;
 
 /// An engine on its store, with the API in front of it. It lives until [`Composed::close`];
 /// dropped without that it ends as after a crash.
@@ -34,9 +36,11 @@ pub(crate) struct Composed {
     pub(crate) router: axum::Router,
     /// When cancelled, streams and waits end and `/readyz` says so.
     pub(crate) drain: CancellationToken,
-    store: Arc<SqliteStore>,
+    store: store::Opened,
     /// Only of an engine that works: whoever looks announces nothing and seals nothing.
     working: Option<Working>,
+    /// Dropped last: what then still runs is ended.
+    _guarded: Option<Guarded>,
 }
 
 /// What goes on beside a working engine.
@@ -54,8 +58,8 @@ pub(crate) enum Purpose {
     Look,
 }
 
-/// Opens the store below the data folder, which is made if its parent is there, and starts the
-/// engine on it with the executors of the configuration. Not cancel safe.
+/// Opens the store, for which the data folder is made if its parent is there, and starts the engine
+/// on it with the executors of the configuration. Not cancel safe.
 ///
 /// # Errors
 /// The folder cannot be used, the store cannot be opened (another process may have it), or the
@@ -67,17 +71,26 @@ pub(crate) async fn open(
     purpose: Purpose,
 ) -> anyhow::Result<Composed> {
     folder::make(data)?;
-    let store = Arc::new(open_store(config, data.join(&config.store.path)).await?);
+    let store = store::Opened::open(&config.store, data).await?;
     let executors::Ready { mut builder, roots } = executors::build(config, data);
     let meter = Meter::new();
     let secrets: Arc<dyn SecretSource> = Arc::new(secrets::build(&config.secrets, data)?);
-    builder = builder.shared_store(Arc::clone(&store) as _).observer(meter.clone());
+    builder = builder.shared_store(store.shared()).observer(meter.clone());
+    builder = builder.lease(config.engine.lease.0);
     builder = builder.shared_secrets(Arc::clone(&secrets));
     builder = builder.retention(config.engine.retention.duration());
     if purpose == Purpose::Look {
         builder = builder.leave_unfinished();
     }
+    // Before the engine, which may begin attempts at once.
+    let guard = match (purpose, &store) {
+        (Purpose::Work, store::Opened::Shared(_)) if !roots.is_empty() => {
+            Some(Guard::start(roots.iter().cloned().collect())?)
+        }
+        _ => None,
+    };
     let engine = builder.start().await.context("the engine does not start")?;
+    let guarded = guard.map(|guard| guard.of(&engine));
     let drain = CancellationToken::new();
     let logs = logs::LocalLogs::new(engine.clone(), roots);
     let mut options = options(&config.server).drain(drain.clone()).logs(logs).meter(meter);
@@ -89,7 +102,7 @@ pub(crate) async fn open(
         options = options.webhooks(working.webhooks.sender());
     }
     let router = jobwright_http::router(engine.clone(), options);
-    Ok(Composed { engine, router, drain, store, working })
+    Ok(Composed { engine, router, drain, store, working, _guarded: guarded })
 }
 
 impl Working {
@@ -114,19 +127,6 @@ impl Working {
         self.webhooks.shutdown().await;
         self.seals.end().await;
     }
-}
-
-/// Opening blocks: recovering a log may take its time.
-async fn open_store(config: &Config, path: PathBuf) -> anyhow::Result<SqliteStore> {
-    let mut options = SqliteOptions::new();
-    if config.store.synchronous == Synchronous::Normal {
-        options = options.written();
-    }
-    if let Some(limit) = config.store.limit {
-        options = options.limit(limit.0);
-    }
-    let opened = tokio::task::spawn_blocking(move || options.open(path)).await;
-    Ok(opened.context("opening the store panicked, which is a bug")??)
 }
 
 fn options(server: &Server) -> Options {

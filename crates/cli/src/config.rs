@@ -67,7 +67,11 @@ pub(crate) struct Server {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Store {
-    /// Relative to the data folder.
+    /// The database that several nodes share; an embedded one in the data folder where absent.
+    pub(crate) url: Option<String>,
+    /// The schema of the shared database that holds the tables.
+    pub(crate) schema: String,
+    /// Where the embedded database is, relative to the data folder.
     pub(crate) path: PathBuf,
     pub(crate) synchronous: Synchronous,
     pub(crate) limit: Option<Bytes>,
@@ -88,6 +92,8 @@ pub(crate) enum Synchronous {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Engine {
+    /// How long after its death other engines on a shared store take its job groups up.
+    pub(crate) lease: Period,
     /// How long live attempts may end by themselves when the server ends.
     pub(crate) grace: Period,
     pub(crate) on_shutdown: OnShutdown,
@@ -255,14 +261,24 @@ impl Default for Server {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { path: "jobwright.db".into(), synchronous: Synchronous::Full, limit: None }
+        Self {
+            url: None,
+            schema: "jobwright".to_owned(),
+            path: "jobwright.db".into(),
+            synchronous: Synchronous::Full,
+            limit: None,
+        }
     }
 }
 
 impl Default for Engine {
     fn default() -> Self {
-        let (grace, on_shutdown) = (Period(Duration::from_secs(10)), OnShutdown::Stop);
-        Self { grace, on_shutdown, retention: Retention::DEFAULT }
+        Self {
+            lease: Period(Duration::from_secs(15)),
+            grace: Period(Duration::from_secs(10)),
+            on_shutdown: OnShutdown::Stop,
+            retention: Retention::DEFAULT,
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod commands;
 mod compose;
 mod config;
 mod exit;
+mod guard;
 mod render;
 mod serve;
 mod telemetry;
@@ -36,6 +37,9 @@ fn main() -> ExitCode {
         return Exit::Usage.into();
     }
     let cli = Cli::parse();
+    if let Command::Guard(args) = &cli.command {
+        return guard::guard(args);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,

@@ -46,6 +46,10 @@ pub(crate) struct Serve {
     /// The folder for everything [default: $XDG_DATA_HOME/jobwright or ~/.local/share/jobwright]
     #[arg(long, value_name = "DIR", env = "JOBWRIGHT_DATA")]
     pub(crate) data: Option<PathBuf>,
+    /// The PostgreSQL database that several nodes share, such as postgres://jobs@db.example/jobs;
+    /// an embedded one in the data folder where there is none
+    #[arg(long, value_name = "URL", env = compose::ADDRESS, hide_env_values = true)]
+    pub(crate) store: Option<String>,
     /// The configuration, a TOML file; none is all defaults
     #[arg(long, value_name = "FILE", env = "JOBWRIGHT_CONFIG")]
     pub(crate) config: Option<PathBuf>,
@@ -88,6 +92,9 @@ fn configured(args: &Serve) -> anyhow::Result<Config> {
     let mut config = Config::load(args.config.as_deref())?;
     config.server.listen = args.listen.unwrap_or(config.server.listen);
     config.server.allow_remote = args.allow_remote.unwrap_or(config.server.allow_remote);
+    if let Some(url) = &args.store {
+        config.store.url = Some(url.clone());
+    }
     listen::check(&config.server)?;
     Ok(config)
 }

@@ -8,10 +8,11 @@ use crate::access::{Audit, Token};
 use crate::digest::Digest;
 use crate::flow::OutputTrigger;
 use crate::id::{
-    AuditId, BackfillId, DeliveryId, DeploymentId, EnvironmentId, GroupId, JobId, ReleaseId, RunId,
-    ScheduleId, TokenId, WebhookId,
+    AuditId, BackfillId, DeliveryId, DeploymentId, EnvironmentId, GroupId, JobId, PresenceId,
+    ReleaseId, RunId, RunOrderId, ScheduleId, TokenId, WebhookId,
 };
 use crate::name::{DeploymentName, FlowName, OutputName, PackageName, ParameterName};
+use crate::nodes::{CancelOrder, Helm, Presence, RunOrder};
 use crate::parameter::Values;
 use crate::policy::RunPolicy;
 use crate::retention::Retention;
@@ -263,6 +264,14 @@ pub enum Document {
     Schedule(Box<Schedule>),
     /// A backfill of a schedule.
     Backfill(Box<Backfill>),
+    /// An engine that is there.
+    Presence(Presence),
+    /// Who drives a deployment.
+    Helm(Helm),
+    /// A group that the engine that drives it is to cancel.
+    CancelOrder(CancelOrder),
+    /// A run that the engine at its deployment's helm is to accept.
+    RunOrder(Box<RunOrder>),
 }
 
 /// The kinds of documents.
@@ -296,6 +305,14 @@ pub enum Kind {
     Schedule,
     /// Backfills.
     Backfill,
+    /// Engines that are there.
+    Presence,
+    /// Who drives a deployment, under the deployment's id.
+    Helm,
+    /// Groups that are to be cancelled, under the group's id.
+    CancelOrder,
+    /// Runs that are to be accepted.
+    RunOrder,
 }
 
 impl Kind {
@@ -316,6 +333,10 @@ impl Kind {
             Self::Delivery => "delivery",
             Self::Schedule => "schedule",
             Self::Backfill => "backfill",
+            Self::Presence => "presence",
+            Self::Helm => "helm",
+            Self::CancelOrder => "cancel_order",
+            Self::RunOrder => "run_order",
         }
     }
 }
@@ -352,6 +373,22 @@ keys! {
     DeliveryId => Delivery,
     ScheduleId => Schedule,
     BackfillId => Backfill,
+    PresenceId => Presence,
+    RunOrderId => RunOrder,
+}
+
+impl Key {
+    /// Returns where it is found who drives a deployment.
+    #[must_use]
+    pub fn helm(deployment: DeploymentId) -> Self {
+        Self { kind: Kind::Helm, id: deployment.get() }
+    }
+
+    /// Returns where it is found whether a group is to be cancelled.
+    #[must_use]
+    pub fn cancel_order(group: GroupId) -> Self {
+        Self { kind: Kind::CancelOrder, id: group.get() }
+    }
 }
 
 impl Document {
@@ -372,16 +409,28 @@ impl Document {
             Self::Delivery(it) => it.id.into(),
             Self::Schedule(it) => it.id.into(),
             Self::Backfill(it) => it.id.into(),
+            Self::Presence(it) => it.id.into(),
+            Self::Helm(it) => Key::helm(it.deployment),
+            Self::CancelOrder(it) => Key::cancel_order(it.group),
+            Self::RunOrder(it) => it.id.into(),
         }
     }
 
     /// Returns the id of what the document belongs to: a release's, a run's, a webhook's and a
     /// schedule's deployment, a group's and an announcement's run, the run of jobs, a delivery's
-    /// webhook, a backfill's schedule; 0 where it belongs to nothing.
+    /// webhook, a backfill's schedule, the deployment of a run that is to be accepted; 0 where it
+    /// belongs to nothing.
     #[must_use]
     pub fn parent(&self) -> i64 {
         match self {
-            Self::Deployment(_) | Self::Environment(_) | Self::Token(_) | Self::Audit(_) => 0,
+            Self::Deployment(_)
+            | Self::Environment(_)
+            | Self::Token(_)
+            | Self::Audit(_)
+            | Self::Presence(_)
+            | Self::Helm(_)
+            | Self::CancelOrder(_) => 0,
+            Self::RunOrder(it) => it.run.deployment.get(),
             Self::Jobs(it) => it.run.get(),
             Self::Release(it) => it.deployment.get(),
             Self::Run(it) => it.deployment.get(),
@@ -411,7 +460,11 @@ impl Document {
             | Self::Webhook(_)
             | Self::Announcement(_)
             | Self::Delivery(_)
-            | Self::Backfill(_) => None,
+            | Self::Backfill(_)
+            | Self::Presence(_)
+            | Self::Helm(_)
+            | Self::CancelOrder(_)
+            | Self::RunOrder(_) => None,
         }
     }
 
@@ -431,7 +484,11 @@ impl Document {
             | Self::Jobs(_)
             | Self::Token(_)
             | Self::Audit(_)
-            | Self::Webhook(_) => false,
+            | Self::Webhook(_)
+            | Self::Presence(_)
+            | Self::Helm(_)
+            | Self::CancelOrder(_)
+            | Self::RunOrder(_) => false,
             Self::Announcement(_) => true,
             Self::Delivery(it) => !it.failed,
         }

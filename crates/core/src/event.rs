@@ -227,6 +227,10 @@ pub enum StopReason {
     TimedOut(Timeout),
     /// The engine shuts down; the job is taken up by the next one.
     Shutdown,
+    /// The engine does not drive the group any more, and another one may already: the attempt is
+    /// dropped at once. Work that the other one finds by its handle must be left alone; all other
+    /// work must end with the attempt. Told to attempts only: no journal has it.
+    GivenUp,
 }
 
 /// Which of a job's times ran out.

@@ -127,6 +127,10 @@ ids! {
     ScheduleId = "schedule";
     /// Names a backfill of a schedule.
     BackfillId = "backfill";
+    /// Names the document by which an engine says that it is there.
+    PresenceId = "presence of an engine";
+    /// Names the document by which one engine asks another to accept a run.
+    RunOrderId = "order of a run";
 }
 
 /// The place of a job in its group: jobs are addressed by it wherever the group is known.

@@ -17,6 +17,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`codec`] | events and documents as the bytes that stores keep |
 //! | [`parameter`] | declarations, layers, and how a run's values are resolved |
 //! | [`mod@reference`] | `$name` and `${any name}` in payloads |
 //! | [`rule`] | remaps of connections and locations at import |
@@ -49,7 +50,9 @@ pub mod schedule;
 
 mod access;
 mod catalog;
+pub mod codec;
 mod event;
+mod nodes;
 mod plan;
 mod trace;
 
@@ -84,8 +87,10 @@ pub use id::ID_LIMIT;
 pub use id::IdError;
 pub use id::JobId;
 pub use id::JobIndex;
+pub use id::PresenceId;
 pub use id::ReleaseId;
 pub use id::RunId;
+pub use id::RunOrderId;
 pub use id::ScheduleId;
 pub use id::Seq;
 pub use id::TokenId;
@@ -201,6 +206,11 @@ pub use executor::Reporter;
 pub use executor::Stop;
 pub use executor::Unheard;
 
+pub use nodes::CancelOrder;
+pub use nodes::Helm;
+pub use nodes::Presence;
+pub use nodes::RunAnswer;
+pub use nodes::RunOrder;
 pub use observer::EngineProfile;
 pub use observer::Fact;
 pub use observer::Happened;

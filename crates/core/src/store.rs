@@ -69,7 +69,8 @@ impl Commit {
 /// One row of one group's journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Append {
-    /// The engine that drives the group.
+    /// The engine that drives the group. In a shared store it must be the one that made the journal
+    /// or claimed the group last, and has not released it.
     pub owner: NodeId,
     /// The row. Its `first` must follow the journal's last event; at 1 it makes the journal, with
     /// the row's epoch as the group's. Its `epoch` must be the group's.
@@ -202,6 +203,16 @@ pub trait Store: Send + Sync + 'static {
     /// first may begin earlier. Nothing for a group that does not exist.
     async fn load(&self, group: GroupId, from: Seq) -> Result<Vec<Record>, StoreError>;
 
+    /// Loads the whole journals of groups, as [`Store::load`] does, in the order in which they are
+    /// given. A store that can answer for many at once does so here: recovery asks for hundreds.
+    async fn load_many(&self, groups: &[GroupId]) -> Result<Vec<Vec<Record>>, StoreError> {
+        let mut journals = Vec::with_capacity(groups.len());
+        for group in groups {
+            journals.push(self.load(*group, Seq(1)).await?);
+        }
+        Ok(journals)
+    }
+
     /// Tells whether other nodes may use what is stored at the same time. If so, an engine renews
     /// its lease before it accepts or claims anything and then again and again, claims again and
     /// again, and looks for what others ask of its groups.
@@ -230,6 +241,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Gives the node's groups up at once: the next claim may take them.
     async fn release(&self, owner: NodeId) -> Result<(), StoreError>;
+
+    /// Gives up these groups of the node, as [`Store::release`] does all of them. A store may give
+    /// up more of the node's groups, as by default: what the node then appends to them is fenced.
+    async fn give_up(&self, owner: NodeId, groups: &[GroupId]) -> Result<(), StoreError> {
+        if groups.is_empty() { Ok(()) } else { self.release(owner).await }
+    }
 
     /// Finds a document.
     async fn find(&self, key: Key) -> Result<Option<Stored>, StoreError>;

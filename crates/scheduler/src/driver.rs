@@ -6,17 +6,21 @@
 //! inbox ─► collect ─► step … step ─► append (durable) ─► perform ─► executors
 //! ```
 //!
-//! Nothing leaves the loop before the events that justify it are durable: no effect, no answer.
+//! Nothing leaves the loop before the events that justify it are durable: no effect, no answer. Where
+//! other engines use the same store, nothing leaves it either when its lease is over, see [`tenure`].
 
 mod account;
 mod append;
 mod audience;
+mod helm;
 mod ledger;
+mod lost;
 mod message;
 mod perform;
 mod reporter;
 mod shutdown;
 mod spread;
+mod tenure;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -24,20 +28,22 @@ use std::sync::Arc;
 use jobwright_core::secret::SecretSource;
 use jobwright_core::{
     Artifacts, Attempt, Change, CommitError, DeploymentId, Executor, ExecutorName, ExecutorTraits,
-    GroupId, NodeId, RunId, Store, StoreError, Timestamp, Verdict,
+    GroupId, NodeId, Revision, RunId, Store, StoreError, Timestamp, Verdict,
 };
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
 use crate::clock::Clock;
 use crate::hub::Hub;
-use crate::machine::{AttemptKey, Input, Scheduler, StepResult};
+use crate::machine::{AttemptKey, Capacity, Input, Scheduler, StepResult};
 
 pub(crate) use audience::Audience;
+pub(crate) use helm::regards;
 pub(crate) use message::{Message, Submission, SubmitError, Waiting};
 pub(crate) use reporter::Listener;
 pub use shutdown::ShutdownReport;
 pub(crate) use spread::Spread;
+pub(crate) use tenure::Tenure;
 
 /// How many messages are taken into one turn. The bound keeps the time of a turn, and so the wait
 /// of the first message in it, within a few milliseconds.
@@ -59,8 +65,15 @@ pub(crate) struct Seat {
 /// Everything that the loop is given.
 pub(crate) struct Driver {
     pub(crate) machine: Scheduler,
+    pub(crate) capacity: Capacity,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) node: NodeId,
+    /// What the engine believes of its lease; none where the store is its own.
+    pub(crate) tenure: Option<Arc<Tenure>>,
+    /// The term in which what the machine drives was accepted or claimed.
+    pub(crate) term: u64,
+    /// The deployments at whose helm the engine is, with the revision of the document.
+    pub(crate) helms: BTreeMap<DeploymentId, Revision>,
     pub(crate) clock: Clock,
     pub(crate) seats: BTreeMap<ExecutorName, Seat>,
     pub(crate) secrets: Option<Arc<dyn SecretSource>>,
@@ -93,6 +106,8 @@ pub(crate) struct Turn {
     submissions: BTreeMap<RunId, Box<Submission>>,
     /// Who asked for the cancellation of a group, to be written with it.
     records: BTreeMap<GroupId, Change>,
+    /// Requests of other engines to cancel a group, to be removed with its cancellation.
+    orders: BTreeMap<GroupId, Change>,
     /// Answers that wait for the turn to be durable.
     answers: Vec<(GroupId, oneshot::Sender<()>)>,
     /// Runs that the store refused.
@@ -112,6 +127,10 @@ impl Driver {
     pub(crate) async fn run(&mut self) -> Result<ShutdownReport, StoreError> {
         let mut turns = 0;
         while self.collect(&mut turns).await {
+            if self.is_deposed() {
+                self.start_over();
+                continue;
+            }
             let now = self.clock.now();
             self.audience.begin(now, &self.machine);
             for input in self.turn.inputs.drain(..) {

@@ -3,6 +3,7 @@
 
 mod audit;
 mod backfills;
+mod bucket;
 mod builder;
 mod cancel;
 mod catalog;
@@ -14,6 +15,8 @@ mod gauges;
 mod group;
 mod ids;
 mod lists;
+mod lookout;
+mod order;
 mod outbox;
 mod prepare;
 mod releases;
@@ -40,7 +43,7 @@ use tokio::task::AbortHandle;
 
 use crate::clock::Clock;
 use crate::driver::{Listener, Message, ShutdownReport};
-use crate::hub::{Hub, Subscription};
+use crate::hub::{Hub, Subscription, Tail};
 
 pub use audit::Actor;
 pub use backfills::{BackfillError, BackfillRequest};
@@ -62,9 +65,11 @@ pub use tokens::TokenError;
 pub use wait::{RunOutcome, WaitError};
 pub use webhooks::WebhookError;
 
+use bucket::Readmission;
 pub(crate) use gates::Accepting;
 use gates::Gates;
 use ids::Ids;
+use lookout::Lookout;
 use prepare::Prepared;
 use shelf::Shelf;
 
@@ -93,6 +98,12 @@ struct Inner {
     driver: AbortHandle,
     /// Rung when there is something new for the task that looks after schedules.
     bell: Arc<Notify>,
+    /// How fast unfinished groups are taken up.
+    readmission: Readmission,
+    /// What the engine does beside its loop, if other engines use its store.
+    lookout: Option<Arc<Lookout>>,
+    /// The tasks beside the loop, which end with the engine.
+    watching: OnceLock<Box<[AbortHandle]>>,
     /// When the engine must have ended although its store is away.
     ends_by: watch::Sender<Option<Timestamp>>,
     /// How the loop ended, once it has.
@@ -105,6 +116,9 @@ type End = Result<ShutdownReport, String>;
 impl Drop for Inner {
     fn drop(&mut self) {
         self.bell.notify_one();
+        for task in self.watching.get().into_iter().flatten() {
+            task.abort();
+        }
         if self.end.get().is_none() {
             tracing::warn!("the engine was dropped without a shutdown");
             self.driver.abort();
@@ -121,6 +135,14 @@ pub struct Ended {
 }
 
 impl Engine {
+    /// For how long the engine's job groups are its own if its lease is not renewed again; zero
+    /// where it has lost them. None where no other engine could take them, since the store is not
+    /// shared. Whoever watches over what attempts started ends that before the time is over.
+    #[must_use]
+    pub fn lease_left(&self) -> Option<Duration> {
+        self.0.lookout.as_ref().map(|lookout| lookout.tenure.left())
+    }
+
     /// Begins an engine.
     pub fn builder() -> EngineBuilder {
         EngineBuilder::default()
@@ -138,12 +160,24 @@ impl Engine {
         self.0.node
     }
 
-    /// Listens to everything that happens from now on, or to one group. Facts are durable when
-    /// they are told. A listener that falls behind is told so by a
+    /// Listens to everything that happens in this engine from now on, or to one group. Facts are
+    /// durable when they are told. A listener that falls behind is told so by a
     /// [`Gap`](crate::Notice::Gap), and slows nothing.
+    ///
+    /// Where other engines use the same store, a listener to one group hears its facts whichever
+    /// engine drives it: first those that are kept, then what happens, each once and in order.
+    /// Progress and log lines are heard from this engine only, and so is everything by a listener
+    /// to all groups.
     #[must_use]
     pub fn subscribe(&self, group: Option<GroupId>) -> Subscription {
-        self.0.hub.subscribe(group)
+        let subscription = self.0.hub.subscribe(group);
+        match (group, &self.0.lookout) {
+            (Some(group), Some(lookout)) => {
+                let store = Arc::clone(&self.0.store);
+                subscription.following(Tail::new(store, lookout.wakes(), group))
+            }
+            (Some(_) | None, _) => subscription,
+        }
     }
 
     /// Ends the engine: nothing begins any more; what runs may end by itself for as long as
@@ -160,10 +194,16 @@ impl Engine {
         if self.0.sender.send(Message::Shutdown { drain }).await.is_ok() {
             self.0.sender.closed().await;
         }
+        self.depart().await;
         match self.0.end.get() {
             Some(Ok(report)) => Ok(report.clone()),
             Some(Err(_)) | None => Err(self.ended()),
         }
+    }
+
+    /// Whether somebody has asked the engine to end.
+    fn is_ending(&self) -> bool {
+        self.0.ends_by.borrow().is_some()
     }
 
     /// Puts a message into the loop's inbox.

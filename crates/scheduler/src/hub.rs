@@ -1,12 +1,16 @@
 //! What happens, told live to whoever listens. A slow listener misses some and is told how much;
 //! it never slows the engine.
 
+mod tail;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use jobwright_core::{AttemptId, Commit, Event, GroupId, Seq, Timestamp};
+use jobwright_core::{AttemptId, Commit, Event, GroupId, Record, Seq, Timestamp};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+
+pub(crate) use tail::Tail;
 
 /// How many turns a listener may be behind before it misses some.
 const DEPTH: usize = 1024;
@@ -97,7 +101,7 @@ impl Hub {
         // First subscribed, then looked: who misses the flag hears that it is over.
         let receiver = self.sender.subscribe();
         let is_over = self.is_over.load(Ordering::SeqCst);
-        Subscription { receiver, group, pending: Vec::new().into_iter(), is_over }
+        Subscription { receiver, group, tail: None, pending: Vec::new().into_iter(), is_over }
     }
 }
 
@@ -106,11 +110,18 @@ impl Hub {
 pub struct Subscription {
     receiver: broadcast::Receiver<Told>,
     group: Option<GroupId>,
+    /// Where other engines may drive the group: how far its journal was read.
+    tail: Option<Tail>,
     pending: std::vec::IntoIter<Notice>,
     is_over: bool,
 }
 
 impl Subscription {
+    /// Hears also what other engines write of the group.
+    pub(crate) fn following(self, tail: Tail) -> Self {
+        Self { tail: Some(tail), ..self }
+    }
+
     /// Waits for what happens next; none when the engine has ended. Cancel safe.
     pub async fn next(&mut self) -> Option<Notice> {
         loop {
@@ -120,8 +131,17 @@ impl Subscription {
             if self.is_over {
                 return None;
             }
-            match self.receiver.recv().await {
-                Ok(Told::Turn(commit)) => self.pending = self.events(&commit).into_iter(),
+            if let Some(tail) = self.tail.as_mut().filter(|tail| tail.is_due()) {
+                let records = tail.read().await;
+                self.pending = records.iter().flat_map(events).collect::<Vec<_>>().into_iter();
+                continue;
+            }
+            let told = tokio::select! {
+                told = self.receiver.recv() => told,
+                () = wait(&mut self.tail) => continue,
+            };
+            match told {
+                Ok(Told::Turn(commit)) => self.pending = self.take(&commit).into_iter(),
                 Ok(Told::Line(notice)) if self.wants(&notice) => return Some(notice),
                 Ok(Told::Line(_)) => {}
                 Err(RecvError::Lagged(missed)) => return Some(Notice::Gap { missed }),
@@ -130,18 +150,16 @@ impl Subscription {
         }
     }
 
-    fn events(&self, commit: &Commit) -> Vec<Notice> {
+    fn take(&mut self, commit: &Commit) -> Vec<Notice> {
         let records = commit.journal.iter().map(|append| &append.record);
         let records = records.filter(|record| self.group.is_none_or(|only| only == record.group));
-        let notices = records.flat_map(|record| {
-            record.events.iter().enumerate().map(|(at, event)| Notice::Event {
-                group: record.group,
-                seq: Seq(record.first.0 + at as u64),
-                at: record.at,
-                event: event.clone(),
-            })
-        });
-        notices.collect()
+        match &mut self.tail {
+            None => records.flat_map(events).collect(),
+            Some(tail) => {
+                let new = records.filter_map(|record| tail.follow(record));
+                new.collect::<Vec<_>>().iter().flat_map(events).collect()
+            }
+        }
     }
 
     fn wants(&self, notice: &Notice) -> bool {
@@ -152,4 +170,22 @@ impl Subscription {
             Notice::Gap { .. } => true,
         }
     }
+}
+
+/// Waits until a journal is to be looked at; for ever where none is followed.
+async fn wait(tail: &mut Option<Tail>) {
+    match tail {
+        Some(tail) => tail.wait().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn events(record: &Record) -> Vec<Notice> {
+    let events = record.events.iter().enumerate().map(|(at, event)| Notice::Event {
+        group: record.group,
+        seq: Seq(record.first.0 + at as u64),
+        at: record.at,
+        event: event.clone(),
+    });
+    events.collect()
 }

@@ -1,7 +1,6 @@
 //! The store in one file: SQLite, with one thread that writes and a few that read. It must never
 //! hold a transaction across an await, nor answer before the transaction is durable.
 
-mod codec;
 mod documents;
 mod fault;
 mod ids;

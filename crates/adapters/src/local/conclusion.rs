@@ -87,7 +87,8 @@ impl Conclusion<'_> {
             Some(StopReason::TimedOut(Timeout::Attempt)) => ("attempt", Some(timeouts.attempt)),
             Some(StopReason::TimedOut(Timeout::Total)) => ("total", Some(timeouts.total)),
             Some(StopReason::TimedOut(Timeout::Heartbeat)) => ("heartbeat", timeouts.heartbeat),
-            Some(StopReason::Cancelled { .. } | StopReason::Shutdown) | None => ("", None),
+            Some(StopReason::Cancelled { .. } | StopReason::Shutdown | StopReason::GivenUp)
+            | None => ("", None),
         };
         let aside = |after| format!(", since its {what} timeout of {} was over,", spelled(after));
         after.map(aside).unwrap_or_default()

@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use rustix::process::Pid;
@@ -86,6 +86,11 @@ impl Live {
         self.group == self.pid.as_raw_nonzero().get()
     }
 
+    /// When it began, in ticks since the boot.
+    pub(super) fn began_at(self) -> u64 {
+        self.start
+    }
+
     /// Tells whether the process still runs. Only an answer that is asked for while a handle of
     /// its number is held is worth anything.
     pub(super) fn is_still_there(self) -> bool {
@@ -99,6 +104,19 @@ impl Live {
 pub(super) fn marked(output: &Path) -> Vec<Live> {
     let mark = [MARK.as_bytes(), b"=", output.as_os_str().as_bytes()].concat();
     pids().into_iter().filter(|pid| bears(*pid, &mark)).filter_map(live).collect()
+}
+
+/// Finds the live processes that bear the mark of an attempt with its folder below one of these.
+/// Blocks like [`marked`].
+pub(super) fn marked_below(roots: &[PathBuf]) -> Vec<Live> {
+    let mark = |root: &PathBuf| [MARK.as_bytes(), b"=", root.as_os_str().as_bytes(), b"/"].concat();
+    let marks: Vec<_> = roots.iter().map(mark).collect();
+    let bears = |pid: &i32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let mut variables = environment.split(|byte| *byte == 0);
+        variables.any(|variable| marks.iter().any(|mark| variable.starts_with(mark)))
+    };
+    pids().into_iter().filter(bears).filter_map(live).collect()
 }
 
 /// Finds the live members of a group whose leader has ended; none if a process of that number is

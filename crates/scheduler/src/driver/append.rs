@@ -10,7 +10,8 @@ use jobwright_core::{
 };
 
 use super::message::{Submission, SubmitError};
-use super::{Driver, may_pass};
+use super::tenure::Tenure;
+use super::{Driver, Turn, may_pass};
 use crate::machine::{Effect, Input};
 
 /// The longest pause before a store that cannot write just now is asked again.
@@ -24,7 +25,7 @@ impl Driver {
         let mut pause = Duration::from_millis(50);
         let mut commit = self.commit(now);
         while !commit.is_empty() {
-            match self.store.commit(Arc::clone(&commit)).await {
+            match self.make_durable(&commit).await {
                 Ok(()) => break,
                 Err(CommitError::Refused(refusals)) => {
                     let groups = self.take_out(&refusals);
@@ -37,9 +38,12 @@ impl Driver {
                 Err(error) if may_pass(&error) => {
                     self.commit_failed(&error);
                     tracing::error!(%error, "the store cannot write; nothing goes on until it can");
+                    let over = over(self.tenure.clone(), self.term);
+                    let any_live = !self.attempts.is_empty();
                     tokio::select! {
                         () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE_CAP),
                         () = self.out_of_time() => return Err(broken(error)),
+                        () = over, if any_live => self.drop_attempts(),
                     }
                 }
                 Err(error) => {
@@ -49,6 +53,8 @@ impl Driver {
             }
         }
         self.turn.records.clear();
+        self.turn.orders.clear();
+        self.count_helms();
         self.hub.turn(&commit);
         self.audience.kept(&commit);
         if !self.turn.out.announcements.is_empty() {
@@ -56,6 +62,18 @@ impl Driver {
         }
         self.answer_refused(refused);
         Ok(())
+    }
+
+    /// Lets the store commit. Should the lease end meanwhile, then so do the attempts.
+    async fn make_durable(&mut self, commit: &Arc<Commit>) -> Result<(), CommitError> {
+        let store = Arc::clone(&self.store);
+        let mut committing = store.commit(Arc::clone(commit));
+        tokio::select! {
+            biased;
+            done = &mut committing => return done,
+            () = self.distrust() => self.drop_attempts(),
+        }
+        committing.await
     }
 
     fn commit_failed(&mut self, error: &CommitError) {
@@ -78,18 +96,20 @@ impl Driver {
     /// asked for cancellations, and what webhooks are to be told of the groups that ended.
     fn changes(&self) -> Vec<Change> {
         let runs = self.turn.submissions.values().flat_map(|it| &it.changes);
+        let others = self.turn.records.values().chain(self.turn.orders.values());
         let told = self.turn.out.announcements.iter();
         let told = told.map(|it| Change::insert(Document::Announcement(it.clone())));
-        runs.chain(self.turn.records.values()).cloned().chain(told).collect()
+        runs.chain(others).cloned().chain(told).chain(self.guards()).collect()
     }
 
     /// Forgets who asked for cancellations that did not come about: the group had ended, or was
     /// being cancelled already.
     fn keep_true_records(&mut self) {
-        let (records, journal) = (&mut self.turn.records, &self.turn.out.journal);
-        if records.is_empty() {
+        let Turn { records, orders, out, .. } = &mut self.turn;
+        if records.is_empty() && orders.is_empty() {
             return;
         }
+        let journal = &out.journal;
         let asked = |event: &Event| {
             matches!(event, Event::CancelRequested { reason: CancelReason::Requested(_) })
         };
@@ -101,6 +121,8 @@ impl Driver {
         let machine = &self.machine;
         // A group that stands is cancelled as soon as it is adopted.
         records.retain(|group, _| cancelled.contains(group) || machine.stands(*group));
+        // Until then the request stays, for whoever may take the group up instead.
+        orders.retain(|group, _| !machine.stands(*group));
     }
 
     fn commit(&mut self, now: Timestamp) -> Arc<Commit> {
@@ -152,6 +174,16 @@ impl Driver {
                 Refusal::Fenced { group, .. } | Refusal::Conflict { group, .. } => {
                     tracing::warn!(job_group.id = group.get(), %refusal, "job group is given up");
                     groups.insert(*group);
+                    // It may still be this node's: a commit that seemed to fail may have happened.
+                    if let (Some(tenure), Refusal::Conflict { .. }) = (&self.tenure, refusal) {
+                        tenure.stray(*group);
+                    }
+                }
+                Refusal::Changed { key, .. } if key.kind == Kind::CancelOrder => {
+                    self.turn.orders.retain(|_, removal| removal.key != *key);
+                }
+                Refusal::Changed { key, .. } if key.kind == Kind::Helm => {
+                    groups.extend(self.lose_helm(key.id));
                 }
                 Refusal::Changed { key, .. } if key.kind == Kind::Run => {
                     groups.extend(self.refuse(key.id, SubmitError::Changed));
@@ -186,15 +218,12 @@ impl Driver {
         }
         self.turn.answers.retain(|(group, _)| !groups.contains(group));
         self.turn.records.retain(|group, _| !groups.contains(group));
-        let listener = &self.listener;
-        self.attempts.retain(|attempt, held| {
-            let stays = !groups.contains(&attempt.group);
-            if !stays {
-                held.abort.abort();
-                listener.forget(attempt);
-            }
-            stays
-        });
+        self.turn.orders.retain(|group, _| !groups.contains(group));
+        let gone = self.attempts.extract_if(|attempt, _| groups.contains(&attempt.group));
+        for (attempt, held) in gone {
+            held.give_up();
+            self.listener.forget(&attempt);
+        }
     }
 
     /// Refuses the runs that would change the document, or all where none would: nobody knows then
@@ -211,12 +240,20 @@ impl Driver {
         refused.flatten().collect()
     }
 
-    fn refuse(&mut self, run: i64, error: SubmitError) -> Vec<GroupId> {
+    pub(super) fn refuse(&mut self, run: i64, error: SubmitError) -> Vec<GroupId> {
         let submission = RunId::new(run).ok().and_then(|run| self.turn.submissions.remove(&run));
         let Some(submission) = submission else { return Vec::new() };
         self.turn.gone.insert(submission.run);
         let _ = submission.answer.send(Err(error));
         submission.groups.into_iter().map(|(group, _)| group).collect()
+    }
+}
+
+/// Waits until the term is over; for ever where no other engine could take the groups.
+async fn over(tenure: Option<Arc<Tenure>>, term: u64) {
+    match tenure {
+        Some(tenure) => tenure.over(term).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jobwright_core::{
     Artifacts, CancelReason, Change, DeploymentId, Epoch, GroupId, JobIndex, Lease, Plan, Record,
-    RunId, Verdict,
+    Revision, RunId, Verdict,
 };
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -20,10 +20,16 @@ pub(crate) type Waiting = Vec<(JobIndex, WaitReason)>;
 pub(crate) enum Message {
     /// A run begins.
     Submit(Box<Submission>),
-    /// A group of an earlier engine: it stands still until it is adopted.
-    Load { group: GroupId, records: Vec<Record>, artifacts: Artifacts },
+    /// A group of an earlier engine, claimed in this term: it stands still until it is adopted.
+    Load { group: GroupId, records: Vec<Record>, artifacts: Artifacts, term: u64 },
     /// Groups that were loaded are driven from now on.
-    Adopt { leases: Vec<Lease> },
+    Adopt { leases: Vec<Lease>, term: u64 },
+    /// The engine is at the helm of a deployment, and has loaded all groups of it that regard each
+    /// other.
+    Helm { deployment: DeploymentId, revision: Revision, term: u64 },
+    /// Another engine was asked to cancel a group: the request is removed with the cancellation.
+    /// Nothing happens if the loop does not drive the group.
+    Order { group: GroupId, reason: CancelReason, removal: Box<Change> },
     /// Somebody waits for the end of a group. Dropped at once if the loop does not drive it.
     Wait { group: GroupId, waiter: oneshot::Sender<Verdict> },
     /// A group is to be cancelled; answered when that is durable, and dropped at once if the loop
@@ -35,6 +41,8 @@ pub(crate) enum Message {
         record: Option<Box<Change>>,
         answer: oneshot::Sender<()>,
     },
+    /// The engine's lease is over: the loop looks at once.
+    Deposed,
     /// An executor says something about an attempt.
     Report { attempt: AttemptKey, report: Report },
     /// Why are the jobs of a group where they are?
@@ -73,22 +81,41 @@ pub(crate) enum SubmitError {
     Changed,
     #[error("the engine is shutting down")]
     ShuttingDown,
+    #[error("the engine has lost its lease and not got it back")]
+    Away,
+    #[error("another engine is at the helm of the deployment")]
+    NoHelm,
 }
 
 impl Driver {
     /// Makes a message an input of the turn.
     pub(super) fn receive(&mut self, message: Message) {
         match message {
-            Message::Submit(submission) if self.ending.has_begun() => {
-                let _ = submission.answer.send(Err(SubmitError::ShuttingDown));
+            Message::Submit(submission) => self.submit(submission),
+            // What the loop has is of an earlier term, and it has not looked since.
+            Message::Load { term, .. }
+            | Message::Adopt { term, .. }
+            | Message::Helm { term, .. }
+                if term > self.term =>
+            {
+                self.start_over();
+                self.receive(message);
             }
-            Message::Submit(submission) => {
-                let groups = submission.groups.clone();
-                self.turn.inputs.push(Input::Submit { groups, epoch: Epoch(1) });
-                self.turn.submissions.insert(submission.run, submission);
+            Message::Load { term, .. } | Message::Adopt { term, .. } if term != self.term => {}
+            Message::Deposed => {}
+            Message::Load { group, records, artifacts, .. } => {
+                self.load(group, &records, artifacts);
             }
-            Message::Load { group, records, artifacts } => self.load(group, &records, artifacts),
-            Message::Adopt { leases } => {
+            Message::Helm { deployment, revision, term } => {
+                self.take_helm(deployment, revision, term);
+            }
+            Message::Order { group, reason, removal } => {
+                if self.machine.drives(group) {
+                    self.turn.inputs.push(Input::Cancel { group, reason });
+                    self.turn.orders.insert(group, *removal);
+                }
+            }
+            Message::Adopt { leases, .. } => {
                 let node = self.node;
                 let adoptions = leases.into_iter().map(|Lease { group, epoch }| Input::Adopt {
                     group,
@@ -122,6 +149,16 @@ impl Driver {
             Message::Ask { group, answer } => self.turn.questions.push((group, answer)),
             Message::Shutdown { drain } => self.begin_to_end(drain),
         }
+    }
+
+    fn submit(&mut self, submission: Box<Submission>) {
+        if let Err(error) = self.may_accept(&submission) {
+            let _ = submission.answer.send(Err(error));
+            return;
+        }
+        let groups = submission.groups.clone();
+        self.turn.inputs.push(Input::Submit { groups, epoch: Epoch(1) });
+        self.turn.submissions.insert(submission.run, submission);
     }
 
     fn wait(&mut self, group: GroupId, waiter: oneshot::Sender<Verdict>) {

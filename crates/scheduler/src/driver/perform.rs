@@ -12,7 +12,7 @@ use jobwright_core::parameter::Value;
 use jobwright_core::secret::{self, SecretSource, Secrets};
 use jobwright_core::{
     Attempt, AttemptParts, Cancellation, Executor, Failure, Outcome, Reattached, Reporter, Stop,
-    Success,
+    StopReason, Success,
 };
 use tokio_util::sync::ReusableBoxFuture;
 use tracing::Instrument;
@@ -35,6 +35,13 @@ impl Driver {
                 self.artifacts.insert(submission.key(), submission.artifacts);
             }
             let _ = submission.answer.send(Ok(()));
+        }
+        if !self.trusts() {
+            // Others may act by now. The next turn gives everything up.
+            self.turn.out.effects.clear();
+        }
+        if self.is_deposed() {
+            self.turn.reports.push(Input::Tick);
         }
         let mut effects = std::mem::take(&mut self.turn.out.effects);
         let mut any_ended = false;
@@ -209,15 +216,20 @@ impl Driver {
             traceparent = %attempt.trace(),
             handle = tracing::field::Empty,
         );
+        let held = attempt.clone();
         let running = tokio::spawn(async move {
             let result = AssertUnwindSafe(execution.instrument(span)).catch_unwind().await;
             let result = result.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
+            if attempt.cancellation().requested().is_some_and(|it| it.reason == StopReason::GivenUp)
+            {
+                return;
+            }
             let report = Report::Ended(outcome(result));
             // The loop is gone only when the engine is: nobody is left to tell.
             let _ = sender.send(Message::Report { attempt: key, report }).await;
         });
         let abort = running.abort_handle();
-        self.attempts.insert(key, Held { attempt, abort });
+        self.attempts.insert(key, Held { attempt: held, abort });
     }
 
     /// Reports an attempt's end to the next turn.

@@ -102,10 +102,12 @@ impl Driver {
 
     pub(super) fn next_deadline(&self) -> Instant {
         let deadline = self.machine.next_deadline().unwrap_or(Timestamp::NEVER);
-        self.clock.instant(match &self.ending {
+        let deadline = self.clock.instant(match &self.ending {
             Ending::Draining { until, .. } => deadline.min(*until),
             Ending::NotYet | Ending::Halting { .. } => deadline,
-        })
+        });
+        let ends = self.tenure.as_ref().and_then(|tenure| tenure.ends(self.term));
+        ends.map_or(deadline, |ends| ends.min(deadline))
     }
 
     /// Lets the groups go and says how the engine ended. Everything is durable by now, so a store

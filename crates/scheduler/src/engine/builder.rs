@@ -15,8 +15,10 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use super::bucket::Readmission;
 use super::gates::Gates;
 use super::ids::Ids;
+use super::lookout::Lookout;
 use super::shelf::Shelf;
 use super::{End, Engine, Inner};
 use crate::clock::Clock;
@@ -27,6 +29,12 @@ use crate::machine::{Capacity, Scheduler};
 /// How many messages the loop's inbox holds: submissions beyond it are refused, reports beyond it
 /// wait.
 const INBOX: usize = 8192;
+
+/// The lease where nothing is said.
+const LEASE: Duration = Duration::from_secs(15);
+
+/// Below it, the time that a renewal takes would be a large part of the lease.
+const MIN_LEASE: Duration = Duration::from_millis(100);
 
 /// Says what to do about an executor that an engine does not have.
 pub(super) type ExecutorAdvice = dyn Fn(&ExecutorName) -> String + Send + Sync;
@@ -44,6 +52,8 @@ pub struct EngineBuilder {
     observers: Vec<Arc<dyn Observer>>,
     leaves_unfinished: bool,
     retention: Option<Retention>,
+    lease: Option<Duration>,
+    readmission: Readmission,
     fault: Option<StartError>,
 }
 
@@ -63,6 +73,9 @@ pub enum StartError {
     /// A limit is given for an executor that the engine does not have.
     #[error("executor `{0}` is given a limit, and the engine has no such executor")]
     NoExecutor(ExecutorName),
+    /// The lease is too short to be renewed in time.
+    #[error("a lease of {0:?} is too short: an engine needs 100 ms at least")]
+    Lease(Duration),
     /// The store failed.
     #[error("unfinished job groups cannot be taken up")]
     Store(#[from] StoreError),
@@ -172,6 +185,25 @@ impl EngineBuilder {
         self
     }
 
+    /// For how long the engine's groups stay its own when it is not heard, where other engines use
+    /// the same store; 15 seconds where nothing is said. It renews thrice in that time. Others take
+    /// its groups up so long after its death; and an engine that was stopped, or did not reach its
+    /// store, for nine tenths of it gives its groups up by itself. At least 100 milliseconds.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        if lease < MIN_LEASE {
+            self.fault.get_or_insert(StartError::Lease(lease));
+        }
+        self.lease = Some(lease);
+        self
+    }
+
+    /// How fast groups that an earlier or another engine left are taken up: so many at once, then
+    /// so many a second; 2,000 and 2,000 where nothing is said.
+    pub fn readmission(mut self, burst: u32, per_second: u32) -> Self {
+        self.readmission = Readmission { per_second, burst };
+        self
+    }
+
     /// Starts the engine on the current tokio runtime, and takes up every unfinished group of the
     /// store. Not cancel safe.
     ///
@@ -179,33 +211,35 @@ impl EngineBuilder {
     /// Refuses wrong names, a limit without its executor, and a missing store; fails when the
     /// store does.
     pub async fn start(self) -> Result<Engine, StartError> {
-        if let Some(fault) = self.fault {
-            return Err(fault);
-        }
-        let store = self.store.ok_or(StartError::NoStore)?;
-        if let Some(name) = self.limits.keys().find(|name| !self.executors.contains_key(*name)) {
-            return Err(StartError::NoExecutor(name.clone()));
-        }
-        let retention = self.retention.unwrap_or(Retention::DEFAULT);
-        let kept = self.executors.values().cloned().collect();
-        let seats = seats(self.executors);
-        let capacity = capacity(&seats, &self.limits, self.pools);
+        let this = self.checked()?;
+        let store = this.store.ok_or(StartError::NoStore)?;
+        let executors = this.executors.keys().cloned().collect();
+        let retention = this.retention.unwrap_or(Retention::DEFAULT);
+        let kept = this.executors.values().cloned().collect();
+        let seats = seats(this.executors);
+        let capacity = capacity(&seats, &this.limits, this.pools);
         #[expect(clippy::disallowed_methods, reason = "the engine's door: one id per life")]
         let node = NodeId(Uuid::now_v7());
         let (sender, inbox) = mpsc::channel(INBOX);
         let (clock, hub, ends_by) = (Clock::start(), Hub::new(), watch::Sender::new(None));
         let announced = Arc::<Notify>::default();
         let listener = Arc::new(Listener::new(sender.clone(), hub.clone(), clock));
-        let executors = seats.keys().cloned().collect();
         let machine = Scheduler::new(&capacity);
+        let lease = this.lease.unwrap_or(LEASE);
+        let lookout = store.is_shared().then(|| Arc::new(Lookout::new(lease)));
+        let tenure = lookout.as_ref().map(|lookout| Arc::clone(&lookout.tenure));
         let driver = Driver {
-            audience: Audience::new(self.observers, &machine),
+            audience: Audience::new(this.observers, &machine),
             machine,
+            capacity,
             store: Arc::clone(&store),
             node,
+            term: tenure.as_ref().map_or(0, |tenure| tenure.term()),
+            tenure,
+            helms: BTreeMap::new(),
             clock,
             seats,
-            secrets: self.secrets,
+            secrets: this.secrets,
             hub: hub.clone(),
             waiters: Default::default(),
             listener: Arc::clone(&listener),
@@ -227,7 +261,7 @@ impl EngineBuilder {
             node,
             clock,
             executors,
-            advice: self.advice,
+            advice: this.advice,
             announced,
             gates: Gates::default(),
             prepared: Shelf::new(),
@@ -236,36 +270,49 @@ impl EngineBuilder {
             hub,
             driver,
             bell: Arc::default(),
+            readmission: this.readmission,
+            lookout: lookout.clone(),
+            watching: OnceLock::new(),
             ends_by,
             end,
         });
         let engine = Engine(inner, None);
-        if !self.leaves_unfinished {
-            engine.resume().await?;
+        if !this.leaves_unfinished {
+            engine.take_up().await?;
             super::firing::keep(&engine.0);
             super::retention::keep(&engine.0, retention, kept);
         }
         Ok(engine)
     }
+
+    fn checked(self) -> Result<Self, StartError> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        match self.limits.keys().find(|name| !self.executors.contains_key(*name)) {
+            Some(name) => Err(StartError::NoExecutor(name.clone())),
+            None => Ok(self),
+        }
+    }
 }
 
+/// The executors, asked how they want to be driven.
 fn seats(executors: BTreeMap<ExecutorName, Arc<dyn Executor>>) -> BTreeMap<ExecutorName, Seat> {
-    let seat = |(name, executor): (ExecutorName, Arc<dyn Executor>)| {
+    let seats = executors.into_iter().map(|(name, executor)| {
         let traits = executor.traits();
         (name, Seat { executor, traits })
-    };
-    executors.into_iter().map(seat).collect()
+    });
+    seats.collect()
 }
 
-/// What the engine allows at a time: its own limits, or what its executors say of themselves.
 fn capacity(
     seats: &BTreeMap<ExecutorName, Seat>,
     limits: &BTreeMap<ExecutorName, u32>,
     pools: BTreeMap<PoolName, u32>,
 ) -> Capacity {
-    let slots = |name, seat: &Seat| limits.get(name).copied().or(seat.traits.slots);
+    let slots = |name: &ExecutorName, seat: &Seat| limits.get(name).copied().or(seat.traits.slots);
     Capacity {
-        executors: seats.iter().map(|(name, seat)| (name.clone(), slots(name, seat))).collect(),
+        executors: seats.iter().map(|(name, it)| (name.clone(), slots(name, it))).collect(),
         pools: pools.into_iter().collect(),
     }
 }

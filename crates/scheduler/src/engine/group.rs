@@ -186,15 +186,40 @@ impl Engine {
     }
 
     /// Says why each open job of a group is where it is: what it needs, which limit is reached,
-    /// until when it waits. Empty for a group that has ended.
+    /// until when it waits. Of a group that another engine on the store drives, this one only
+    /// knows which engine that is, by the journal. Empty for a group that has ended.
     ///
     /// # Errors
     /// The engine has ended.
     pub async fn waiting(&self, group: GroupId) -> Result<BTreeMap<JobIndex, WaitReason>, Ended> {
         let (answer, waiting) = oneshot::channel();
         self.send(Message::Ask { group, answer }).await?;
-        let waiting = waiting.await.map_err(|_| self.ended())?;
+        let waiting = match waiting.await {
+            Ok(waiting) => waiting,
+            // The loop has just given its groups up.
+            Err(_) if self.0.lookout.is_some() && !self.0.sender.is_closed() => Vec::new(),
+            Err(_) => return Err(self.ended()),
+        };
+        if waiting.is_empty() && self.0.lookout.is_some() {
+            return Ok(self.waiting_elsewhere(group).await.unwrap_or_default());
+        }
         Ok(waiting.into_iter().collect())
+    }
+
+    async fn waiting_elsewhere(
+        &self,
+        group: GroupId,
+    ) -> Result<BTreeMap<JobIndex, WaitReason>, ReadError> {
+        let records = self.0.store.load(group, Seq(1)).await?;
+        let mut events = records.iter().flat_map(|record| record.events.iter()).rev();
+        let node = events.find_map(|event| match event {
+            Event::Adopted { node, .. } => Some(*node),
+            _ => None,
+        });
+        let view = GroupView::of(group, &records);
+        let view = view.map_err(|source| ReadError::Journal { group, source })?;
+        let open = view.jobs.iter().filter(|job| job.verdict.is_none());
+        Ok(open.map(|job| (job.index, WaitReason::Elsewhere(node))).collect())
     }
 }
 

@@ -153,6 +153,7 @@ pub enum PackageError {
 }
 
 /// What a run is made of before it has ids.
+#[derive(Clone)]
 pub(super) struct Draft {
     pub(super) deployment: Deployment,
     pub(super) release: Release,

@@ -11,16 +11,20 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::firing::Firing;
+use super::lookout::Steered;
 use super::prepare::{Draft, GroupPreview};
 use super::run::{RunError, RunHandle};
 use super::{Accepting, Engine};
-use crate::driver::{Message, Submission, SubmitError};
+use crate::driver::{Message, Submission, SubmitError, regards};
 
 /// The longest idempotency key, in bytes.
 pub(super) const MAX_KEY: usize = 255;
 
 /// A run that was handed to the loop, what was planned, and where the answer comes.
 type Submitted = (Run, Arc<[Arc<Plan>]>, oneshot::Receiver<Result<(), SubmitError>>);
+
+/// A run, and its groups with their plans.
+pub(super) type Planned = (Run, Vec<(GroupId, Arc<Plan>)>);
 
 /// What is kept of a request for a run.
 pub(super) struct Asked {
@@ -38,7 +42,8 @@ pub(super) struct Asked {
 }
 
 impl Engine {
-    /// Begins a run, or finds the one that has its key.
+    /// Begins a run, or finds the one that has its key. Where another engine is at the helm of the
+    /// deployment, that one begins it.
     pub(super) async fn begin(
         &self,
         draft: Draft,
@@ -46,6 +51,14 @@ impl Engine {
         accepting: Accepting,
     ) -> Result<RunHandle, RunError> {
         let deployment = draft.deployment.id;
+        let is_steered = regards(draft.deployment.run_policy, draft.deployment.limit);
+        if let Some(lookout) = self.0.lookout.as_ref().filter(|_| is_steered) {
+            while let Steered::There(_) = self.steer(lookout, deployment).await? {
+                if let Some(known) = self.order(lookout, &draft, asked).await? {
+                    return Ok(known);
+                }
+            }
+        }
         let (run, plans, answer) = self.submit(draft, asked, accepting).await?;
         match answer.await {
             Ok(Ok(())) => {
@@ -57,6 +70,15 @@ impl Engine {
             Ok(Err(SubmitError::ShuttingDown)) => Err(RunError::ShuttingDown),
             Ok(Err(SubmitError::Taken { .. })) => {
                 self.known(deployment, asked).await?.ok_or(RunError::Changed)
+            }
+            Ok(Err(SubmitError::NoHelm)) => {
+                if let Some(lookout) = &self.0.lookout {
+                    lookout.lose_helm(deployment);
+                }
+                Err(RunError::Changed)
+            }
+            Ok(Err(error @ SubmitError::Away)) => {
+                Err(StoreError::Unavailable { reason: error.to_string(), source: None }.into())
             }
             Err(_) => Err(self.ended().into()),
         }
@@ -87,39 +109,22 @@ impl Engine {
         asked: &Asked,
         accepting: Accepting,
     ) -> Result<Submitted, RunError> {
-        let ids = &self.0.ids;
         // Run policies go by the order of runs: who has the lower id is submitted first.
         let _in_order = self.0.submitting.lock().await;
-        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let jobs = count(draft.groups.iter().map(|group| group.jobs.len()).sum());
-        let run = id(RunId::new(ids.take(Kind::Run, 1).await?))?;
-        let first_group = ids.take(Kind::Group, count(draft.groups.len())).await?;
-        let mut next_job = ids.take(Kind::Job, jobs).await?;
-        let context = context(&draft, asked, run);
-        let mut groups = Vec::with_capacity(draft.groups.len());
-        let mut listed = Vec::with_capacity(draft.groups.len());
-        for (group, at) in draft.groups.into_iter().zip(first_group..) {
-            let group_id = id(GroupId::new(at))?;
-            let first_job = id(JobId::new(next_job))?;
-            let jobs = count(group.jobs.len());
-            next_job += i64::from(jobs);
-            let GroupPreview { outputs, on_failure, jobs: planned, carried } = group;
-            listed.push(RunGroup { id: group_id, outputs: outputs.clone(), first_job, jobs });
-            let run = Arc::clone(&context);
-            let plan = Plan { run, first_job, outputs, on_failure, jobs: planned, carried };
-            groups.push((group_id, Arc::new(plan)));
-        }
+        let numbers = self.numbers(draft.groups.len(), jobs).await?;
+        let artifacts = draft.prepared.artifacts.clone();
+        let (run, groups) = self.number(draft, asked, numbers)?;
         let plans = groups.iter().map(|(_, plan)| Arc::clone(plan)).collect();
-        let run = self.document(&context, asked, listed);
         let mut changes = self.changes(&run).await?;
         changes.extend(asked.firing.as_ref().map(|firing| firing.begun(run.id)));
         let (answer, answered) = oneshot::channel();
         let submission = Submission {
-            deployment: context.deployment,
+            deployment: run.deployment,
             run: run.id,
             groups,
             changes,
-            artifacts: draft.prepared.artifacts.clone(),
+            artifacts,
             answer,
             accepting,
         };
@@ -131,14 +136,44 @@ impl Engine {
         }
     }
 
+    /// Takes the ids of a run.
+    pub(super) async fn numbers(&self, groups: usize, jobs: u32) -> Result<Numbered, StoreError> {
+        let ids = &self.0.ids;
+        let run = ids.take(Kind::Run, 1).await?;
+        let group = ids.take(Kind::Group, count(groups)).await?;
+        let job = ids.take(Kind::Job, jobs).await?;
+        Ok(Numbered { run, group, job })
+    }
+
+    /// Makes a run of a draft, under these ids.
+    pub(super) fn number(
+        &self,
+        draft: Draft,
+        asked: &Asked,
+        numbers: Numbered,
+    ) -> Result<Planned, StoreError> {
+        let context = context(&draft, asked, id(RunId::new(numbers.run))?);
+        let mut next_job = numbers.job;
+        let mut groups = Vec::with_capacity(draft.groups.len());
+        let mut listed = Vec::with_capacity(draft.groups.len());
+        for (group, at) in draft.groups.into_iter().zip(numbers.group..) {
+            let group_id = id(GroupId::new(at))?;
+            let first_job = id(JobId::new(next_job))?;
+            let jobs = count(group.jobs.len());
+            next_job += i64::from(jobs);
+            let GroupPreview { outputs, on_failure, jobs: planned, carried } = group;
+            listed.push(RunGroup { id: group_id, outputs: outputs.clone(), first_job, jobs });
+            let run = Arc::clone(&context);
+            let plan = Plan { run, first_job, outputs, on_failure, jobs: planned, carried };
+            groups.push((group_id, Arc::new(plan)));
+        }
+        Ok((self.document(&context, asked, listed), groups))
+    }
+
     /// The documents that become durable with the run: itself, the ids of its jobs, and who asked.
     async fn changes(&self, run: &Run) -> Result<Vec<Change>, StoreError> {
-        let mut changes = vec![Change::insert(Document::Run(run.clone()))];
-        let record = self.audited(super::audit::deeds(&changes)).await?;
-        let first = run.groups.first().map(|group| group.first_job);
-        let count = run.groups.iter().map(|group| group.jobs).sum();
-        let block = first.map(|first| JobBlock { first, count, run: run.id });
-        changes.extend(block.map(|block| Change::insert(Document::Jobs(block))));
+        let mut changes = documents(run);
+        let record = self.audited(super::audit::deeds(&changes[..1])).await?;
         changes.extend(record);
         Ok(changes)
     }
@@ -161,6 +196,33 @@ impl Engine {
             created_at: self.0.clock.now(),
         }
     }
+}
+
+/// The first ids of a run, its groups and its jobs; the others follow without gaps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Numbered {
+    pub(super) run: i64,
+    pub(super) group: i64,
+    pub(super) job: i64,
+}
+
+impl Numbered {
+    /// Ids that stand for others.
+    pub(super) const FIRST: Self = Self { run: 1, group: 1, job: 1 };
+}
+
+/// The documents of a run: itself, and the ids of its jobs.
+pub(super) fn documents(run: &Run) -> Vec<Change> {
+    let mut changes = vec![Change::insert(Document::Run(run.clone()))];
+    let first = run.groups.first().map(|group| group.first_job);
+    let count = run.groups.iter().map(|group| group.jobs).sum();
+    let block = first.map(|first| JobBlock { first, count, run: run.id });
+    changes.extend(block.map(|block| Change::insert(Document::Jobs(block))));
+    changes
+}
+
+fn count(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 fn context(draft: &Draft, asked: &Asked, run: RunId) -> Arc<RunContext> {

@@ -6,6 +6,7 @@ use jobwright_core::{GroupId, GroupSummary, Kind, Query, RunId, Status, StoreErr
 use thiserror::Error;
 use tokio::sync::oneshot;
 
+use super::lookout::{LOOK, hint};
 use super::{Ended, Engine, RunHandle};
 use crate::driver::Message;
 
@@ -41,26 +42,29 @@ pub enum WaitError {
 }
 
 impl Engine {
-    /// Waits until a group has ended. Cancel safe.
+    /// Waits until a group has ended, whichever engine on the store drives it. Cancel safe.
     ///
     /// # Errors
-    /// There is no such group, this engine does not drive it, the engine ends first, or the store
-    /// fails.
+    /// There is no such group, no engine drives it, this engine ends first, or the store fails.
     pub async fn wait(&self, group: GroupId) -> Result<Verdict, WaitError> {
-        if let Some(verdict) = self.verdict(group).await? {
-            return Ok(verdict);
-        }
-        let (waiter, ended) = oneshot::channel();
-        self.send(Message::Wait { group, waiter }).await?;
-        if let Ok(verdict) = ended.await {
-            return Ok(verdict);
-        }
-        // The loop does not drive it, or not any more: it may have ended between the two looks.
-        match self.verdict(group).await {
-            Ok(Some(verdict)) => Ok(verdict),
-            _ if self.0.sender.is_closed() => Err(self.ended().into()),
-            Ok(None) => Err(WaitError::NotDriven(group)),
-            Err(error) => Err(error),
+        let mut woken = self.0.lookout.as_ref().map(|lookout| lookout.wakes());
+        loop {
+            if let Some(verdict) = self.verdict(group).await? {
+                return Ok(verdict);
+            }
+            let (waiter, ended) = oneshot::channel();
+            self.send(Message::Wait { group, waiter }).await?;
+            if let Ok(verdict) = ended.await {
+                return Ok(verdict);
+            }
+            // The loop does not drive it, or not any more: it may have ended between the two looks.
+            match (self.verdict(group).await, &mut woken) {
+                (Ok(Some(verdict)), _) => return Ok(verdict),
+                _ if self.0.sender.is_closed() => return Err(self.ended().into()),
+                (Ok(None), None) => return Err(WaitError::NotDriven(group)),
+                (Ok(None), Some(woken)) => hint(woken, LOOK).await,
+                (Err(error), _) => return Err(error),
+            }
         }
     }
 

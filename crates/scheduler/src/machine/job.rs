@@ -163,7 +163,7 @@ pub(super) fn stopped_outcome(reason: &StopReason, outcome: Outcome) -> Outcome 
     let Outcome::Failed(mut failure) = outcome else { return outcome };
     let (class, code) = match reason {
         StopReason::Cancelled { .. } => (FailureClass::Cancelled, "cancelled"),
-        StopReason::Shutdown => (FailureClass::Cancelled, "shutdown"),
+        StopReason::Shutdown | StopReason::GivenUp => (FailureClass::Cancelled, "shutdown"),
         StopReason::TimedOut(Timeout::Attempt) => (FailureClass::TimedOut, "attempt_timeout"),
         StopReason::TimedOut(Timeout::Total) => (FailureClass::TimedOut, "total_timeout"),
         StopReason::TimedOut(Timeout::Heartbeat) => (FailureClass::TimedOut, "heartbeat_timeout"),

@@ -49,8 +49,10 @@ impl Group {
             Some(StopReason::TimedOut(Timeout::Total)) => end(Verdict::Failed, Cause::TotalTimeout),
             Some(StopReason::Cancelled { .. }) => end(Verdict::Cancelled, Cause::GroupCancelled),
             Some(_) | None if self.cancels(job) => end(Verdict::Cancelled, Cause::GroupCancelled),
-            Some(StopReason::Shutdown) if class != FailureClass::Lost => Next::Retry { at: now },
-            Some(StopReason::TimedOut(_) | StopReason::Shutdown) | None => {
+            Some(StopReason::Shutdown | StopReason::GivenUp) if class != FailureClass::Lost => {
+                Next::Retry { at: now }
+            }
+            Some(StopReason::TimedOut(_) | StopReason::Shutdown | StopReason::GivenUp) | None => {
                 self.after_failure(job, class, now)
             }
         };

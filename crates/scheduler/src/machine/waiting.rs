@@ -1,7 +1,7 @@
 //! "Why is it not running?", answered from the state.
 
 use jobwright_core::{
-    DeploymentId, ExecutorName, GroupId, JobIndex, PoolName, RunId, StopReason, Timestamp,
+    DeploymentId, ExecutorName, GroupId, JobIndex, NodeId, PoolName, RunId, StopReason, Timestamp,
 };
 
 use super::Scheduler;
@@ -43,6 +43,9 @@ pub enum WaitReason {
     },
     /// Others that are ready go first.
     Turn,
+    /// Another engine drives its group: the one that took the group up last, if it ever changed
+    /// hands. That one knows more.
+    Elsewhere(Option<NodeId>),
     /// The engine shuts down and begins nothing.
     Draining,
     /// An attempt failed; the next one comes then.

@@ -3,8 +3,10 @@
 
 mod deployments;
 mod driving;
+mod joint;
 mod listening;
 mod moody;
+mod nodes;
 mod observing;
 mod releases;
 mod reruns;
@@ -13,6 +15,7 @@ mod retention;
 mod runs;
 mod schedules;
 mod secrets;
+
 mod shutdown;
 mod stage;
 mod trouble;

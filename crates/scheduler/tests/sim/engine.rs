@@ -50,6 +50,9 @@ impl Engine {
 impl World {
     /// One turn of an engine: its inputs share a moment and a commit.
     pub(crate) fn turn(&mut self, engine: usize, inputs: Vec<Input>) {
+        if !self.trusts(engine) {
+            return self.start_over(engine);
+        }
         let now = self.clock();
         let Some(mut machine) = self.engines[engine].machine.take() else { return };
         let mut out = std::mem::take(&mut self.engines[engine].out);
@@ -75,6 +78,21 @@ impl World {
                 fenced
             }
         };
+        if crash.is_none() {
+            let life = self.engines[engine].life;
+            self.engines[engine].machine = Some(machine);
+            self.rest_amid(engine);
+            if self.engines[engine].life != life {
+                self.late = 0;
+                return;
+            }
+            if !self.trusts(engine) {
+                self.late = 0;
+                return self.start_over(engine);
+            }
+            let Some(rested) = self.engines[engine].machine.take() else { return };
+            machine = rested;
+        }
         let performed = match crash {
             Some(Crash::BeforeAppend | Crash::AfterAppend) => 0,
             Some(Crash::Amid(count)) => count,
@@ -86,6 +104,7 @@ impl World {
                 self.perform(engine, effect);
             }
         }
+        self.late = 0;
         self.engines[engine].out = out;
         self.engines[engine].machine = Some(machine);
         if let Some(crash) = crash {
@@ -257,7 +276,8 @@ impl World {
         self.oracle.groups.values().any(|other| {
             other.jobs.iter().enumerate().any(|(job, it)| match it.state {
                 State::Ready { since, .. } => {
-                    rank(other, job, since) <= own
+                    // It may count a level higher, if its group had begun when it became ready.
+                    rank(other, job, since) - 60_000 <= own
                         && usage.blocks(other, job).contains(&Limit::Pool(pool.name.clone()))
                 }
                 State::Waiting | State::Live(_) | State::BackingOff { .. } | State::Done(_) => {
@@ -282,6 +302,7 @@ impl World {
 
     /// An engine dies: what was in its memory is gone, and comes back from the journals later.
     pub(crate) fn die(&mut self, engine: usize) {
+        self.leave_to_ghost(engine);
         let it = &mut self.engines[engine];
         it.machine = None;
         it.life += 1;
@@ -357,6 +378,9 @@ impl World {
             let (id, journal) = self.random.pick(&open);
             (*id, journal.owner)
         };
+        if engine >= self.engines.len() || self.stopped_until(engine) > 0 {
+            return;
+        }
         let reason = CancelReason::Requested("simulated".into());
         self.turn(engine, vec![Input::Cancel { group, reason }]);
     }

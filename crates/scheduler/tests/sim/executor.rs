@@ -38,6 +38,8 @@ pub(crate) struct Attempt {
     pub(crate) is_stubborn: bool,
     /// By whom and when it was asked to stop.
     pub(crate) stopped: Option<((usize, u64), u64)>,
+    /// The engine in whose process it lives, if it lives in one's.
+    pub(crate) home: Option<usize>,
     /// How often it beats, in milliseconds; not at all if it is silent.
     pub(crate) beat: Option<u64>,
 }
@@ -66,6 +68,7 @@ impl Executor {
             plan: 0,
             is_stubborn: false,
             stopped: None,
+            home: None,
             beat: None,
         };
         self.attempts.insert(name, attempt);
@@ -95,6 +98,13 @@ impl Executor {
                     .filter(|result| !result.is_null()),
             };
             assert_eq!(input.result.as_deref(), left.as_ref(), "results are handed on");
+        }
+    }
+
+    /// What lives in an engine's process ends when the engine drops it.
+    pub(crate) fn end_of_home(&mut self, engine: usize) {
+        for attempt in self.attempts.values_mut().filter(|it| it.home == Some(engine)) {
+            attempt.is_alive = false;
         }
     }
 

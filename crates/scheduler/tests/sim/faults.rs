@@ -26,6 +26,8 @@ pub(crate) struct Faults {
     pub(crate) hang: u64,
     /// The engine wakes late.
     pub(crate) oversleep: u64,
+    /// The engine is stopped between an append and what follows, where it has a lease.
+    pub(crate) rests: u64,
     /// How often the clock jumps in all.
     pub(crate) jumps: u64,
     /// How often groups change hands between two engines in all.
@@ -61,6 +63,7 @@ impl Faults {
             stubborn: some(500),
             hang: some(200),
             oversleep: some(300),
+            rests: some(100),
             jumps: some(4),
             fences: some(6),
             halts: some(3),

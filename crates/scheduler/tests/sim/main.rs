@@ -8,6 +8,7 @@ mod exhaustive;
 mod faults;
 mod hand;
 mod limits;
+mod nodes;
 mod notation;
 mod oracle;
 mod perform;
@@ -97,6 +98,10 @@ fn seeds_reach_everything() {
         "BeforeAppend",
         "AfterAppend",
         "Amid(1)",
+        "is stopped until",
+        "cannot renew until",
+        "over from",
+        "starts over",
     ];
     for seed in 0..600 {
         let mut world = World::new(seed, Some(String::new()));
@@ -144,15 +149,19 @@ fn soak() {
         all.attempts += totals.attempts;
         all.crashes += totals.crashes;
         all.fenced += totals.fenced;
+        all.taken_over += totals.taken_over;
+        all.started_over += totals.started_over;
     }
     let took = begin.elapsed().as_secs_f64();
     println!(
-        "{seeds} seeds, {} turns, {} steps, {events} events, {} attempts, {} crashes, {} fenced rows in {took:.1} s: {:.0} seeds/s",
+        "{seeds} seeds, {} turns, {} steps, {events} events, {} attempts, {} crashes, {} fenced rows, {} groups taken over, {} times started over, in {took:.1} s: {:.0} seeds/s",
         all.turns,
         all.steps,
         all.attempts,
         all.crashes,
         all.fenced,
+        all.taken_over,
+        all.started_over,
         seeds as f64 / took
     );
 }

@@ -77,6 +77,7 @@ fn stop(reason: &StopReason) -> String {
         StopReason::TimedOut(Timeout::Attempt) => "attempt".to_owned(),
         StopReason::TimedOut(Timeout::Total) => "total".to_owned(),
         StopReason::TimedOut(Timeout::Heartbeat) => "heartbeat".to_owned(),
+        StopReason::GivenUp => "given up".to_owned(),
         StopReason::Shutdown => "shutdown".to_owned(),
     }
 }

@@ -243,6 +243,7 @@ impl Model {
                     assert!(at >= live.heard_at + period, "job {} could be heard", job.0);
                 }
                 StopReason::Shutdown => {}
+                StopReason::GivenUp => panic!("no journal says that an attempt was given up"),
             },
         }
         live.stopping = Some((reason.clone(), kill_by));

@@ -30,6 +30,9 @@ impl World {
         let heard_by = (engine, self.engines[engine].life);
         self.executor.take(order, heard_by, &self.oracle);
         self.totals.attempts += 1;
+        if self.leases.is_some() && self.random.chance(50) {
+            self.attempt(key).home = Some(engine);
+        }
         if self.strikes(self.faults.refuse) {
             self.end(key, executor::refused());
             return;
@@ -74,6 +77,13 @@ impl World {
             self.deliver(1, heard_by, key, report);
             return;
         };
+        if let Some(home) = attempt.home.filter(|home| *home != engine && attempt.ended.is_none()) {
+            self.check_not_alive(name(key), home);
+            self.attempt(key).is_given_up = true;
+            self.deliver(1, heard_by, key, Report::Ended(executor::lost()));
+            return;
+        }
+        let attempt = self.attempt(key);
         attempt.heard_by = heard_by;
         attempt.key = key;
         match attempt.ended.clone() {
@@ -97,7 +107,8 @@ impl World {
         }
         let known = live.stopping.as_ref().map(|(reason, _)| reason);
         assert_eq!(known, Some(&stop.reason), "the request to stop is durable");
-        let (by, now) = ((engine, self.engines[engine].life), self.now);
+        // Its grace is counted from the append.
+        let (by, now) = ((engine, self.engines[engine].life), self.now - self.late);
         let Some(attempt) = self.executor.attempts.get_mut(&name(key)) else { return };
         attempt.stopped = Some((by, now));
         if attempt.is_alive && !attempt.is_stubborn {

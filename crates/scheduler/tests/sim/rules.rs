@@ -53,7 +53,7 @@ fn check_class(reason: Option<&StopReason>, failure: &Failure) {
     let is_right = match reason {
         None => true,
         Some(StopReason::Cancelled { .. }) => failure.class == FailureClass::Cancelled,
-        Some(StopReason::Shutdown) => {
+        Some(StopReason::Shutdown | StopReason::GivenUp) => {
             matches!(failure.class, FailureClass::Cancelled | FailureClass::Lost)
         }
         Some(StopReason::TimedOut(_)) => {

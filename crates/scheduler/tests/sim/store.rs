@@ -49,7 +49,9 @@ impl Store {
                 let journal = Journal { records: vec![record], epoch: row.epoch, owner, is_ended };
                 self.journals.insert(row.group, journal);
             }
-            Some(journal) if journal.epoch != row.epoch => return Err(Fenced),
+            Some(journal) if journal.epoch != row.epoch || journal.owner != owner => {
+                return Err(Fenced);
+            }
             Some(journal) => {
                 let next = journal.records.last().map(Record::next);
                 assert_eq!(Some(row.first), next, "a row of group {} follows the last", row.group);
@@ -67,6 +69,13 @@ impl Store {
         journal.epoch.0 += 1;
         journal.owner = owner;
         journal.epoch
+    }
+
+    /// Gives all unfinished groups of one owner to another, which has claimed none of them.
+    pub(crate) fn give_away(&mut self, from: usize, to: usize) {
+        for journal in self.journals.values_mut().filter(|it| it.owner == from && !it.is_ended) {
+            journal.owner = to;
+        }
     }
 
     pub(crate) fn unfinished(&self, owner: usize) -> Vec<GroupId> {

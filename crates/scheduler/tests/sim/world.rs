@@ -10,6 +10,7 @@ use jobwright_scheduler::machine::{AttemptKey, Input, Report};
 use crate::engine::Engine;
 use crate::executor::Executor;
 use crate::faults::Faults;
+use crate::nodes::{Leases, NODES};
 use crate::oracle::Oracle;
 use crate::random::Random;
 use crate::store::{Journal, Store};
@@ -38,7 +39,34 @@ pub(crate) enum Happening {
     Fence,
     Cancel,
     Jump { by: i64 },
+    Renew { engine: usize },
+    Claim { engine: usize },
+    Stop { engine: usize, lasts: u64 },
+    Cut { engine: usize, lasts: u64 },
     Calm,
+}
+
+impl Happening {
+    /// The engine that must not be stopped for it to happen.
+    fn needs(&self) -> Option<usize> {
+        match self {
+            Self::Report { heard_by: (engine, _), .. }
+            | Self::Restart { engine }
+            | Self::Halt { engine }
+            | Self::Renew { engine }
+            | Self::Claim { engine } => Some(*engine),
+            Self::Submit
+            | Self::Beat { .. }
+            | Self::End { .. }
+            | Self::Kill { .. }
+            | Self::Fence
+            | Self::Cancel
+            | Self::Jump { .. }
+            | Self::Stop { .. }
+            | Self::Cut { .. }
+            | Self::Calm => None,
+        }
+    }
 }
 
 /// What happened, in numbers.
@@ -49,6 +77,8 @@ pub(crate) struct Totals {
     pub(crate) attempts: u64,
     pub(crate) crashes: u64,
     pub(crate) fenced: u64,
+    pub(crate) taken_over: u64,
+    pub(crate) started_over: u64,
 }
 
 /// What happened, in words: kept as a hash, and as lines where somebody reads them.
@@ -80,7 +110,11 @@ pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) executor: Executor,
     pub(crate) oracle: Oracle,
-    pub(crate) engines: [Engine; 2],
+    pub(crate) engines: [Engine; NODES],
+    /// Where engines have leases.
+    pub(crate) leases: Option<Leases>,
+    /// How much later than its append the present turn goes on.
+    pub(crate) late: u64,
     /// One engine drives everything, so that promises between runs hold.
     pub(crate) is_alone: bool,
     pub(crate) faults: Faults,
@@ -99,7 +133,8 @@ impl World {
         let mut random = Random::new(seed);
         let mut faults = Faults::of(&mut random);
         let is_alone = random.chance(70);
-        if is_alone {
+        let leases = (!is_alone && random.chance(60)).then(|| Leases::new(&mut random));
+        if is_alone || leases.is_some() {
             faults.fences = 0;
         }
         let capacity = workload::capacity(&mut random);
@@ -113,7 +148,9 @@ impl World {
             store: Store::default(),
             executor: Executor::default(),
             oracle: Oracle::default(),
-            engines: [Engine::new(capacity.clone()), Engine::new(capacity)],
+            engines: std::array::from_fn(|_| Engine::new(capacity.clone())),
+            leases,
+            late: 0,
             is_alone,
             faults,
             submissions,
@@ -127,6 +164,7 @@ impl World {
         world.after(0, Happening::Submit);
         world.after(CALM, Happening::Calm);
         world.plan_faults();
+        world.plan_leases();
         world
     }
 
@@ -134,6 +172,7 @@ impl World {
     pub(crate) fn found(seed: u64, journals: Vec<Journal>) -> Self {
         let mut world = Self::new(seed, None);
         world.agenda.clear();
+        world.leases = None;
         world.submissions.clear();
         world.calm_down();
         world.engines[0].machine = None;
@@ -190,25 +229,34 @@ impl World {
         let mut rounds = 0_u64;
         while !self.is_over() {
             rounds += 1;
-            assert!(rounds < 200_000, "the engine comes to an end");
+            assert!(rounds < 400_000, "the engine comes to an end");
             assert!(self.now < CALM + BOUND, "every group ends within a bound");
-            let due = self.agenda.first_key_value().map(|((at, _), _)| *at);
-            match (due, self.next_wake()) {
-                (None, None) => panic!("nothing will happen any more: {:?}", self.oracle),
-                (Some(at), wake) if wake.is_none_or(|(wake, _)| at <= wake) => self.advance(at),
-                (_, Some((wake, engine))) => {
-                    let late = match self.strikes(self.faults.oversleep) {
-                        true => self.random.below(500),
-                        false => 0,
-                    };
-                    self.now = self.now.max(wake + late);
-                    self.turn(engine, vec![Input::Tick]);
-                }
-                (Some(at), None) => self.advance(at),
-            }
+            let happened = self.happen_before(u64::MAX);
+            assert!(happened, "nothing will happen any more: {:?}", self.oracle);
         }
         for (id, model) in &self.oracle.groups {
             assert!(model.ended.is_some(), "group {id} ended");
+        }
+    }
+
+    /// Lets the next thing happen, if it does before that time.
+    pub(crate) fn happen_before(&mut self, end: u64) -> bool {
+        let due = self.agenda.first_key_value().map(|((at, _), _)| *at);
+        match (due, self.next_wake()) {
+            (Some(at), wake) if wake.is_none_or(|(wake, _)| at <= wake) && at < end => {
+                self.advance(at);
+                true
+            }
+            (due, Some((wake, engine))) if due.is_none_or(|at| wake < at) && wake < end => {
+                let late = match self.strikes(self.faults.oversleep) {
+                    true => self.random.below(500),
+                    false => 0,
+                };
+                self.now = self.now.max(wake + late);
+                self.turn(engine, vec![Input::Tick]);
+                true
+            }
+            (Some(_) | None, Some(_) | None) => false,
         }
     }
 
@@ -220,9 +268,14 @@ impl World {
     /// When and which engine wakes next by itself.
     fn next_wake(&self) -> Option<(u64, usize)> {
         let wakes = self.engines.iter().enumerate().filter_map(|(engine, it)| {
-            let at = it.machine.as_ref()?.next_deadline()?.as_millis();
-            let at = u64::try_from(at - START - self.skew).unwrap_or(0);
-            Some((at.max(self.now), engine))
+            let machine = it.machine.as_ref()?;
+            let deadline = machine
+                .next_deadline()
+                .map(|at| u64::try_from(at.as_millis() - START - self.skew).unwrap_or(0));
+            // An engine wakes also when its lease is over, to give up what it has.
+            let lease = self.trusted_until(engine).filter(|_| !machine.is_empty());
+            let at = deadline.into_iter().chain(lease).min()?;
+            Some((at.max(self.now).max(self.stopped_until(engine)), engine))
         });
         wakes.min()
     }
@@ -230,6 +283,11 @@ impl World {
     fn advance(&mut self, at: u64) {
         self.now = self.now.max(at);
         let Some((_, happening)) = self.agenda.pop_first() else { return };
+        if let Some(engine) = happening.needs()
+            && let until @ 1.. = self.stopped_until(engine)
+        {
+            return self.after(until - self.now, happening);
+        }
         match happening {
             Happening::Submit => self.submit(),
             Happening::Report { heard_by, key, report } => self.hear(heard_by, key, report),
@@ -248,12 +306,17 @@ impl World {
                 self.skew += by;
                 self.has_jumped = true;
             }
+            Happening::Renew { engine } => self.renew(engine),
+            Happening::Claim { engine } => self.take_over(engine),
+            Happening::Stop { engine, lasts } => self.stop_engine(engine, lasts),
+            Happening::Cut { engine, lasts } => self.cut_engine(engine, lasts),
             Happening::Calm => self.calm_down(),
         }
     }
 
     fn calm_down(&mut self) {
         self.is_calm = true;
+        self.end_troubles();
         self.faults = Faults::default();
     }
 
@@ -262,7 +325,14 @@ impl World {
         let Some(submission) = self.submissions.get(self.submitted) else { return };
         let groups = submission.groups.clone();
         let (first, plan) = (groups[0].0, groups[0].1.clone());
-        let usable = self.engines[0].machine.is_some() && !self.engines[0].is_draining;
+        let engine = match &self.leases {
+            Some(_) => self.random.below(NODES as u64) as usize,
+            None => 0,
+        };
+        let usable = self.engines[engine].machine.is_some()
+            && !self.engines[engine].is_draining
+            && self.stopped_until(engine) == 0
+            && self.trusts(engine);
         let mut is_done = self.store.journals.contains_key(&first);
         if !is_done && usable {
             let live = self
@@ -272,7 +342,7 @@ impl World {
                 .any(|it| it.ended.is_none() && it.plan.run.deployment == plan.run.deployment);
             let skips = plan.run.policy == jobwright_core::RunPolicy::Skip;
             let epoch = jobwright_core::Epoch(1);
-            self.turn(0, vec![Input::Submit { groups, epoch }]);
+            self.turn(engine, vec![Input::Submit { groups, epoch }]);
             let accepted = self.store.journals.contains_key(&first);
             let refused = skips && live;
             assert!(!(self.is_alone && accepted && refused), "a run that is to be skipped begins");

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use jobwright_core::codec;
 use jobwright_core::{Change, Digest, Document, GroupSummary, Key, Refusal, Revision};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::codec;
 use super::fault::Fault;
 
 /// Makes one change, or returns why not. It sees the changes before it.

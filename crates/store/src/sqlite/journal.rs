@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use jobwright_core::codec;
 use jobwright_core::{Append, Epoch, GroupId, NodeId, Record, Refusal, Seq};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
-use super::codec;
 use super::fault::Fault;
 use super::whole;
 use crate::head::Head;

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use jobwright_core::codec;
 use jobwright_core::{
     Digest, Epoch, GroupId, Key, Query, Record, Revision, Seq, Stored, Timestamp,
 };
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::codec;
 use super::fault::Fault;
 
 pub(super) fn load(

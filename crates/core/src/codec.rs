@@ -1,34 +1,56 @@
-//! Events and documents as bytes: JSON, in the words of their types. Bytes from the disk are the
-//! world: they are refused with their place, however odd they are.
+//! Events and documents as bytes, the same in every store that keeps bytes: JSON, in the words of
+//! their types. Bytes from a disk are the world: they are refused with their place, however odd
+//! they are.
 
 use std::sync::Arc;
 
-use jobwright_core::{Document, Event, GroupId, Key, Seq};
 use serde::de::DeserializeOwned;
+use thiserror::Error;
 
-use super::fault::Fault;
+use crate::catalog::{Document, Key};
+use crate::event::Event;
+use crate::id::{GroupId, Seq};
 
-/// The most bytes of one row; SQLite itself ends at 10^9. A group of the most jobs fits.
+/// The most bytes of one row; databases end at 10^9.
+/// A group of the most jobs fits.
 const MAX_BYTES: usize = 900 << 20;
 
 /// How deep values may nest. What a person may send nests at most 128 deep, to which events add
 /// some levels of their own; a stack holds many times this.
 const MAX_DEPTH: usize = 256;
 
-/// Appends the events to the buffer.
-pub(super) fn encode_events(events: &[Event], to: &mut Vec<u8>) -> Result<(), Fault> {
-    serde_json::to_writer(&mut *to, events).map_err(|error| Fault::refused(error.to_string()))?;
-    bounded(to).map_err(|fault| Fault::refused(format!("events cannot be kept: {fault}")))
+/// Bytes that are not what was written, or a value that could not be read back.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{place}: {fault}")]
+pub struct CodecError {
+    place: String,
+    fault: String,
 }
 
-pub(super) fn decode_events(
+/// Appends the bytes of a row's events to the buffer.
+///
+/// # Errors
+/// Refuses what could not be read back: more than 900 MiB, or values that nest more than 256 deep.
+pub fn encode_events(events: &[Event], to: &mut Vec<u8>) -> Result<(), CodecError> {
+    let begin = to.len();
+    let place = |fault| CodecError { place: "events cannot be kept".to_owned(), fault };
+    serde_json::to_writer(&mut *to, events).map_err(|error| place(error.to_string()))?;
+    bounded(&to[begin..]).map_err(place)
+}
+
+/// Reads the events of the row at `first`, of which `count` were written.
+///
+/// # Errors
+/// Tells what the bytes are instead.
+pub fn decode_events(
     group: GroupId,
     first: Seq,
     count: i64,
     bytes: &[u8],
-) -> Result<Arc<[Event]>, Fault> {
-    let place = |fault: String| {
-        Fault::refused(format!("the events of job group {group} from {} on: {fault}", first.0))
+) -> Result<Arc<[Event]>, CodecError> {
+    let place = |fault| CodecError {
+        place: format!("the events of job group {group} from {} on", first.0),
+        fault,
     };
     let events: Vec<Event> = decode(bytes).map_err(place)?;
     if i64::try_from(events.len()) != Ok(count) || events.is_empty() {
@@ -37,17 +59,26 @@ pub(super) fn decode_events(
     Ok(events.into())
 }
 
-pub(super) fn encode_document(document: &Document) -> Result<Vec<u8>, Fault> {
+/// Returns the bytes of a document.
+///
+/// # Errors
+/// As of [`encode_events`].
+pub fn encode_document(document: &Document) -> Result<Vec<u8>, CodecError> {
     let Key { kind, id } = document.key();
-    let refuse = |fault| Fault::refused(format!("{} {id} cannot be kept: {fault}", kind.as_str()));
+    let refuse =
+        |fault| CodecError { place: format!("{} {id} cannot be kept", kind.as_str()), fault };
     let bytes = serde_json::to_vec(document).map_err(|error| refuse(error.to_string()))?;
     bounded(&bytes).map_err(refuse)?;
     Ok(bytes)
 }
 
-pub(super) fn decode_document(key: Key, bytes: &[u8]) -> Result<Document, Fault> {
+/// Reads the document that is kept under a key.
+///
+/// # Errors
+/// Tells what the bytes are instead.
+pub fn decode_document(key: Key, bytes: &[u8]) -> Result<Document, CodecError> {
     let Key { kind, id } = key;
-    let place = |fault: String| Fault::refused(format!("{} {id}: {fault}", kind.as_str()));
+    let place = |fault| CodecError { place: format!("{} {id}", kind.as_str()), fault };
     let document: Document = decode(bytes).map_err(place)?;
     if document.key() != key {
         return Err(place("another document is in its place".to_owned()));
@@ -107,11 +138,11 @@ fn skip_string(bytes: &mut std::slice::Iter<'_, u8>) {
 
 #[cfg(test)]
 mod tests {
-    use jobwright_core::{JobIndex, Next, Outcome, Success, Timestamp};
     use proptest::prelude::*;
     use serde_json::Value;
 
     use super::*;
+    use crate::{JobIndex, Kind, Next, Outcome, Success, Timestamp};
 
     fn event(result: Value) -> Event {
         let outcome = Outcome::Succeeded(Success::with(result));
@@ -123,7 +154,7 @@ mod tests {
         (0..levels).fold(Value::from("[{\\\""), |inner, _| Value::Array(vec![inner]))
     }
 
-    fn there_and_back(events: &[Event]) -> Result<Arc<[Event]>, Fault> {
+    fn there_and_back(events: &[Event]) -> Result<Arc<[Event]>, CodecError> {
         let mut bytes = Vec::new();
         encode_events(events, &mut bytes)?;
         let count = i64::try_from(events.len()).unwrap();
@@ -153,7 +184,6 @@ mod tests {
             let text = fault.to_string();
             assert!(text.starts_with("the events of job group 7 from 3 on: "), "{text}");
             assert!(text.contains(expect), "{text}");
-            assert!(!fault.is_fatal() && !fault.to_error().is_retryable());
         };
         let good = br#"[{"group_ended":{"verdict":"failed"}}]"#;
         assert!(decode_events(group, Seq(3), 1, good).is_ok());
@@ -177,7 +207,7 @@ mod tests {
 
         #[test]
         fn no_bytes_panic(bytes: Vec<u8>) {
-            let key = Key { kind: jobwright_core::Kind::Run, id: 1 };
+            let key = Key { kind: Kind::Run, id: 1 };
             prop_assert!(decode_events(GroupId::new(7).unwrap(), Seq(3), 1, &bytes).is_err());
             prop_assert!(decode_document(key, &bytes).is_err());
         }
