@@ -85,6 +85,15 @@ pub(crate) async fn release(session: &Session, owner: NodeId) -> Result<(), Faul
     Ok(())
 }
 
+/// Gives some of a node's groups up. Its lease, and its other groups, stay.
+pub(crate) async fn give_up(link: &Link, owner: NodeId, groups: &[GroupId]) -> Result<(), Fault> {
+    let ids: Vec<_> = groups.iter().map(|group| group.get()).collect();
+    let sql = "UPDATE groups SET owner = NULL
+        WHERE NOT ended AND owner = $1 AND id = ANY ($2::bigint[])";
+    link.query(sql, &[&owner.0, &ids]).await?;
+    Ok(())
+}
+
 /// Lets a node be live for so long. Nodes that are long gone are forgotten: who is not known is not
 /// live.
 pub(crate) async fn renew(link: &Link, owner: NodeId, lease: Duration) -> Result<(), Fault> {

@@ -1,5 +1,6 @@
 //! What readers look for.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jobwright_core::{
@@ -27,6 +28,23 @@ pub(crate) async fn load(
         it.as_ref().map_or(true, |record| record.next() > Seq(from.unsigned_abs()))
     };
     records.filter(wanted).collect()
+}
+
+/// The whole journals of groups, in the order in which they are given.
+pub(crate) async fn load_many(
+    readers: &Readers,
+    groups: &[GroupId],
+) -> Result<Vec<Vec<Record>>, Fault> {
+    let sql = "SELECT first, count, epoch, at, events, group_id FROM journal
+               WHERE group_id = ANY ($1::bigint[]) ORDER BY group_id, first";
+    let ids: Vec<_> = groups.iter().map(|group| group.get()).collect();
+    let mut journals: HashMap<i64, Vec<Record>> = HashMap::with_capacity(groups.len());
+    for row in readers.query(sql, &[&ids]).await? {
+        let id = column::<i64>(&row, 5)?;
+        let group = GroupId::new(id).map_err(|error| Fault::broken(error.to_string()))?;
+        journals.entry(id).or_default().push(record(group, &row)?);
+    }
+    Ok(ids.iter().map(|id| journals.remove(id).unwrap_or_default()).collect())
 }
 
 fn record(group: GroupId, row: &Row) -> Result<Record, Fault> {

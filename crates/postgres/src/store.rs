@@ -156,6 +156,20 @@ impl Store for PostgresStore {
         self.ask(|reply| Call::Release { owner, reply }).await
     }
 
+    async fn give_up(&self, owner: NodeId, groups: &[GroupId]) -> Result<(), StoreError> {
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let given = claim::give_up(&self.quick, owner, groups).await;
+        given.map_err(|fault| fault.to_error())?;
+        (self.hints.tell())();
+        Ok(())
+    }
+
+    async fn load_many(&self, groups: &[GroupId]) -> Result<Vec<Vec<Record>>, StoreError> {
+        queries::load_many(&self.readers, groups).await.map_err(|fault| fault.to_error())
+    }
+
     async fn find(&self, key: Key) -> Result<Option<Stored>, StoreError> {
         queries::find(&self.readers, key).await.map_err(|fault| fault.to_error())
     }
