@@ -85,6 +85,19 @@ pub(crate) async fn release(session: &Session, owner: NodeId) -> Result<(), Faul
     Ok(())
 }
 
+/// Gives some of a node's groups up, in the open transaction.
+pub(crate) async fn give_up(
+    session: &Session,
+    owner: NodeId,
+    groups: &[GroupId],
+) -> Result<(), Fault> {
+    let groups: Vec<i64> = groups.iter().map(|group| group.get()).collect();
+    let sql = "UPDATE groups SET owner = NULL
+        WHERE id = ANY ($2::bigint[]) AND NOT ended AND owner = $1";
+    session.execute(sql, &[&owner.0, &groups]).await?;
+    Ok(())
+}
+
 /// Lets a node be live for so long. Nodes that are long gone are forgotten: who is not known is not
 /// live.
 pub(crate) async fn renew(link: &Link, owner: NodeId, lease: Duration) -> Result<(), Fault> {

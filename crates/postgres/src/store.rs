@@ -156,6 +156,14 @@ impl Store for PostgresStore {
         self.ask(|reply| Call::Release { owner, reply }).await
     }
 
+    async fn give_up(&self, owner: NodeId, groups: &[GroupId]) -> Result<(), StoreError> {
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let groups = groups.to_vec();
+        self.ask(|reply| Call::GiveUp { owner, groups, reply }).await
+    }
+
     async fn find(&self, key: Key) -> Result<Option<Stored>, StoreError> {
         queries::find(&self.readers, key).await.map_err(|fault| fault.to_error())
     }

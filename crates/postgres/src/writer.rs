@@ -16,7 +16,7 @@ use std::mem;
 use std::sync::Arc;
 
 use futures_util::future::join;
-use jobwright_core::{Commit, Lease, NodeId, Refusal, StoreError};
+use jobwright_core::{Commit, GroupId, Lease, NodeId, Refusal, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -39,6 +39,7 @@ pub(crate) enum Call {
     Commit { commit: Arc<Commit>, reply: Reply<Result<(), Vec<Refusal>>> },
     Claim { owner: NodeId, limit: u32, reply: Reply<Vec<Lease>> },
     Release { owner: NodeId, reply: Reply<()> },
+    GiveUp { owner: NodeId, groups: Vec<GroupId>, reply: Reply<()> },
     Close { reply: Reply<()> },
 }
 
@@ -52,6 +53,7 @@ enum Work<'a> {
     Write(&'a [Arc<Commit>], Care),
     Claim(NodeId, u32),
     Release(NodeId),
+    GiveUp(NodeId, &'a [GroupId]),
 }
 
 /// What a transaction brought, if it is durable.
@@ -128,6 +130,11 @@ impl Writing {
                 }
                 Call::Release { owner, reply } => {
                     let done = self.settle(&Work::Release(owner)).await;
+                    (self.tell)();
+                    drop(reply.send(done.map(drop).map_err(|fault| fault.to_error())));
+                }
+                Call::GiveUp { owner, groups, reply } => {
+                    let done = self.settle(&Work::GiveUp(owner, &groups)).await;
                     (self.tell)();
                     drop(reply.send(done.map(drop).map_err(|fault| fault.to_error())));
                 }
@@ -287,6 +294,9 @@ async fn attempt(session: &Session, id: Uuid, seq: i64, work: &Work<'_>) -> Resu
                 claim::claim(session, *owner, *limit).await.map(Outcome::Claimed)
             }
             Work::Release(owner) => claim::release(session, *owner).await.map(|()| Outcome::Done),
+            Work::GiveUp(owner, groups) => {
+                claim::give_up(session, *owner, groups).await.map(|()| Outcome::Done)
+            }
         }
     };
     let (began, performed) = join(begin, perform).await;
