@@ -85,12 +85,16 @@ pub(crate) async fn release(session: &Session, owner: NodeId) -> Result<(), Faul
     Ok(())
 }
 
-/// Gives some of a node's groups up. Its lease, and its other groups, stay.
-pub(crate) async fn give_up(link: &Link, owner: NodeId, groups: &[GroupId]) -> Result<(), Fault> {
-    let ids: Vec<_> = groups.iter().map(|group| group.get()).collect();
+/// Gives some of a node's groups up, in the open transaction.
+pub(crate) async fn give_up(
+    session: &Session,
+    owner: NodeId,
+    groups: &[GroupId],
+) -> Result<(), Fault> {
+    let groups: Vec<i64> = groups.iter().map(|group| group.get()).collect();
     let sql = "UPDATE groups SET owner = NULL
-        WHERE NOT ended AND owner = $1 AND id = ANY ($2::bigint[])";
-    link.query(sql, &[&owner.0, &ids]).await?;
+        WHERE id = ANY ($2::bigint[]) AND NOT ended AND owner = $1";
+    session.execute(sql, &[&owner.0, &groups]).await?;
     Ok(())
 }
 

@@ -40,6 +40,7 @@ mod write;
 mod claim;
 mod ids;
 mod listen;
+mod prune;
 mod queries;
 mod writer;
 

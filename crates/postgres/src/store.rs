@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jobwright_core::{
-    Commit, CommitError, Digest, Durability, GroupId, Key, Kind, Lease, NodeId, Query, Record, Seq,
-    Store, StoreError, Stored,
+    Commit, CommitError, Digest, Durability, GroupId, Key, Kind, Lease, NodeId, Pruned, Query,
+    Record, RunId, Seq, Store, StoreError, Stored,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -140,6 +140,10 @@ impl Store for PostgresStore {
         queries::load(&self.readers, group, from).await.map_err(|fault| fault.to_error())
     }
 
+    async fn load_many(&self, groups: &[GroupId]) -> Result<Vec<Vec<Record>>, StoreError> {
+        queries::load_many(&self.readers, groups).await.map_err(|fault| fault.to_error())
+    }
+
     async fn claim(&self, owner: NodeId, limit: u32) -> Result<Vec<Lease>, StoreError> {
         self.ask(|reply| Call::Claim { owner, limit, reply }).await
     }
@@ -160,14 +164,8 @@ impl Store for PostgresStore {
         if groups.is_empty() {
             return Ok(());
         }
-        let given = claim::give_up(&self.quick, owner, groups).await;
-        given.map_err(|fault| fault.to_error())?;
-        (self.hints.tell())();
-        Ok(())
-    }
-
-    async fn load_many(&self, groups: &[GroupId]) -> Result<Vec<Vec<Record>>, StoreError> {
-        queries::load_many(&self.readers, groups).await.map_err(|fault| fault.to_error())
+        let groups = groups.to_vec();
+        self.ask(|reply| Call::GiveUp { owner, groups, reply }).await
     }
 
     async fn find(&self, key: Key) -> Result<Option<Stored>, StoreError> {
@@ -176,6 +174,11 @@ impl Store for PostgresStore {
 
     async fn list(&self, query: Query) -> Result<Vec<Stored>, StoreError> {
         queries::list(&self.readers, &query).await.map_err(|fault| fault.to_error())
+    }
+
+    async fn prune(&self, runs: &[RunId], limit: u32) -> Result<Pruned, StoreError> {
+        let runs = runs.to_vec();
+        self.ask(|reply| Call::Prune { runs, limit, reply }).await
     }
 
     async fn content(&self, digest: Digest) -> Result<Option<Arc<[u8]>>, StoreError> {

@@ -16,7 +16,7 @@ use std::mem;
 use std::sync::Arc;
 
 use futures_util::future::join;
-use jobwright_core::{Commit, Lease, NodeId, Refusal, StoreError};
+use jobwright_core::{Commit, GroupId, Lease, NodeId, Pruned, Refusal, RunId, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -24,6 +24,7 @@ use uuid::Uuid;
 use crate::claim;
 use crate::fault::{Fault, FaultKind};
 use crate::link::{Link, TRIES, pauses};
+use crate::prune;
 use crate::queries::column;
 use crate::session::Session;
 use crate::write::{Care, Written, write};
@@ -39,6 +40,8 @@ pub(crate) enum Call {
     Commit { commit: Arc<Commit>, reply: Reply<Result<(), Vec<Refusal>>> },
     Claim { owner: NodeId, limit: u32, reply: Reply<Vec<Lease>> },
     Release { owner: NodeId, reply: Reply<()> },
+    GiveUp { owner: NodeId, groups: Vec<GroupId>, reply: Reply<()> },
+    Prune { runs: Vec<RunId>, limit: u32, reply: Reply<Pruned> },
     Close { reply: Reply<()> },
 }
 
@@ -52,12 +55,15 @@ enum Work<'a> {
     Write(&'a [Arc<Commit>], Care),
     Claim(NodeId, u32),
     Release(NodeId),
+    GiveUp(NodeId, &'a [GroupId]),
+    Prune(&'a [RunId], u32),
 }
 
 /// What a transaction brought, if it is durable.
 enum Outcome {
     Written(Written),
     Claimed(Vec<Lease>),
+    Pruned(Pruned),
     Done,
 }
 
@@ -66,7 +72,7 @@ impl Outcome {
     fn is_kept(&self) -> bool {
         match self {
             Self::Written(written) => matches!(written, Written::Whole),
-            Self::Claimed(_) | Self::Done => true,
+            Self::Claimed(_) | Self::Pruned(_) | Self::Done => true,
         }
     }
 }
@@ -131,6 +137,19 @@ impl Writing {
                     (self.tell)();
                     drop(reply.send(done.map(drop).map_err(|fault| fault.to_error())));
                 }
+                Call::GiveUp { owner, groups, reply } => {
+                    let done = self.settle(&Work::GiveUp(owner, &groups)).await;
+                    (self.tell)();
+                    drop(reply.send(done.map(drop).map_err(|fault| fault.to_error())));
+                }
+                Call::Prune { runs, limit, reply } => {
+                    let pruned = match self.settle(&Work::Prune(&runs, limit)).await {
+                        Ok(Outcome::Pruned(pruned)) => Ok(pruned),
+                        Ok(_) => Ok(Pruned::default()),
+                        Err(fault) => Err(fault.to_error()),
+                    };
+                    drop(reply.send(pruned));
+                }
                 Call::Close { reply } => {
                     let forget = "DELETE FROM writers WHERE id = $1";
                     let done = self.link.query(forget, &[&self.id]).await;
@@ -176,7 +195,10 @@ impl Writing {
             match self.settle(&work).await? {
                 Outcome::Written(Written::Refused(refusals)) => return Ok(Err(refusals)),
                 Outcome::Written(Written::Doubtful) => {}
-                Outcome::Written(Written::Whole) | Outcome::Claimed(_) | Outcome::Done => {
+                Outcome::Written(Written::Whole)
+                | Outcome::Claimed(_)
+                | Outcome::Pruned(_)
+                | Outcome::Done => {
                     if matters(&commit) {
                         (self.tell)();
                     }
@@ -287,6 +309,12 @@ async fn attempt(session: &Session, id: Uuid, seq: i64, work: &Work<'_>) -> Resu
                 claim::claim(session, *owner, *limit).await.map(Outcome::Claimed)
             }
             Work::Release(owner) => claim::release(session, *owner).await.map(|()| Outcome::Done),
+            Work::GiveUp(owner, groups) => {
+                claim::give_up(session, *owner, groups).await.map(|()| Outcome::Done)
+            }
+            Work::Prune(runs, limit) => {
+                prune::prune(session, runs, *limit).await.map(Outcome::Pruned)
+            }
         }
     };
     let (began, performed) = join(begin, perform).await;

@@ -211,13 +211,25 @@ impl EngineBuilder {
     /// Refuses wrong names, a limit without its executor, and a missing store; fails when the
     /// store does.
     pub async fn start(self) -> Result<Engine, StartError> {
-        let this = self.checked()?;
-        let store = this.store.ok_or(StartError::NoStore)?;
-        let executors = this.executors.keys().cloned().collect();
+        let mut this = self.checked()?;
+        let store = this.store.take().ok_or(StartError::NoStore)?;
         let retention = this.retention.unwrap_or(Retention::DEFAULT);
         let kept = this.executors.values().cloned().collect();
-        let seats = seats(this.executors);
-        let capacity = capacity(&seats, &this.limits, this.pools);
+        let goes_on = !this.leaves_unfinished;
+        let engine = this.assemble(store);
+        if goes_on {
+            engine.take_up().await?;
+            super::firing::keep(&engine.0);
+            super::retention::keep(&engine.0, retention, kept);
+        }
+        Ok(engine)
+    }
+
+    /// Puts an engine together whose loop runs and has nothing to do.
+    fn assemble(self, store: Arc<dyn Store>) -> Engine {
+        let executors = self.executors.keys().cloned().collect();
+        let seats = seats(self.executors);
+        let capacity = capacity(&seats, &self.limits, self.pools);
         #[expect(clippy::disallowed_methods, reason = "the engine's door: one id per life")]
         let node = NodeId(Uuid::now_v7());
         let (sender, inbox) = mpsc::channel(INBOX);
@@ -225,11 +237,11 @@ impl EngineBuilder {
         let announced = Arc::<Notify>::default();
         let listener = Arc::new(Listener::new(sender.clone(), hub.clone(), clock));
         let machine = Scheduler::new(&capacity);
-        let lease = this.lease.unwrap_or(LEASE);
+        let lease = self.lease.unwrap_or(LEASE);
         let lookout = store.is_shared().then(|| Arc::new(Lookout::new(lease)));
         let tenure = lookout.as_ref().map(|lookout| Arc::clone(&lookout.tenure));
         let driver = Driver {
-            audience: Audience::new(this.observers, &machine),
+            audience: Audience::new(self.observers, &machine),
             machine,
             capacity,
             store: Arc::clone(&store),
@@ -239,7 +251,7 @@ impl EngineBuilder {
             helms: BTreeMap::new(),
             clock,
             seats,
-            secrets: this.secrets,
+            secrets: self.secrets,
             hub: hub.clone(),
             waiters: Default::default(),
             listener: Arc::clone(&listener),
@@ -261,7 +273,7 @@ impl EngineBuilder {
             node,
             clock,
             executors,
-            advice: this.advice,
+            advice: self.advice,
             announced,
             gates: Gates::default(),
             prepared: Shelf::new(),
@@ -270,19 +282,13 @@ impl EngineBuilder {
             hub,
             driver,
             bell: Arc::default(),
-            readmission: this.readmission,
+            readmission: self.readmission,
             lookout: lookout.clone(),
             watching: OnceLock::new(),
             ends_by,
             end,
         });
-        let engine = Engine(inner, None);
-        if !this.leaves_unfinished {
-            engine.take_up().await?;
-            super::firing::keep(&engine.0);
-            super::retention::keep(&engine.0, retention, kept);
-        }
-        Ok(engine)
+        Engine(inner, None)
     }
 
     fn checked(self) -> Result<Self, StartError> {

@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use jobwright_core::{Kind, Store, StoreError};
+use jobwright_core::{Kind, RunId, Store, StoreError};
 use tokio::sync::Mutex;
 
 /// Ids of the kinds that are taken often.
@@ -51,5 +51,16 @@ impl Ids {
         let first = block.ids.start;
         block.ids.start += i64::from(count);
         Ok(first)
+    }
+
+    /// Leaves out the ids of runs up to this one, so that all that are taken from now on are
+    /// greater. Other engines took ids later than those that are kept here for less.
+    pub(super) async fn pass(&self, run: RunId) -> Result<(), StoreError> {
+        let mut block = self.runs.lock().await;
+        while block.ids.start <= run.get() {
+            let first = self.store.allocate(Kind::Run, block.most).await?;
+            block.ids = first..first + i64::from(block.most);
+        }
+        Ok(())
     }
 }

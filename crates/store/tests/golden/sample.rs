@@ -187,6 +187,7 @@ pub(crate) fn announced() -> Vec<Event> {
     vec![Event::Accepted { plan: Arc::new(plan) }]
 }
 
+#[expect(clippy::too_many_lines, reason = "one of each kind")]
 pub(crate) fn documents() -> Vec<Document> {
     let (deployment, release) = (DeploymentId::new(1).unwrap(), ReleaseId::new(2).unwrap());
     let run = RunId::new(3).unwrap();

@@ -210,6 +210,11 @@ impl Claimer {
             };
             let leases = self.waiting.remove(&deployment).unwrap_or_default();
             let claimed = journals(&*engine.0.store, leases).await?;
+            // Runs begin in the order of their ids.
+            let runs = claimed.iter().filter_map(|(_, records)| Some(plan_of(records)?.run.run));
+            if let Some(last) = runs.max() {
+                engine.0.ids.pass(last).await?;
+            }
             engine.load_all(&claimed, self.term).await?;
             let term = self.term;
             let _ = engine.send(Message::Helm { deployment, revision, term }).await;
