@@ -7,8 +7,8 @@
 //!        ── end of the pipe ───────▶            the server is dead, or has ended
 //! ```
 //!
-//! Moments are milliseconds since the machine's start, a clock that both read and that goes on while
-//! one of them is stopped.
+//! Moments are milliseconds since the machine's start, a clock that both read and that goes on
+//! while one of them is stopped.
 
 use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
