@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
-/// A shell that waits until its input ends. Engines that have ended are named no more when it kills,
-/// so that a number that went to another process is not hit.
+/// A shell that waits until its input ends. It looks whether a number is still an engine's, so that
+/// another process that got it is not hit.
 const SCRIPT: &str = r#"
     trap '' INT TERM HUP
     while read -r pid; do pids="$pids $pid"; done

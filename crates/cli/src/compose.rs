@@ -41,6 +41,8 @@ pub(crate) struct Composed {
     working: Option<Working>,
     /// Dropped last: what then still runs is ended.
     _guarded: Option<Guarded>,
+    /// The folder is this server's own.
+    _held: Option<std::fs::File>,
 }
 
 /// What goes on beside a working engine.
@@ -83,11 +85,11 @@ pub(crate) async fn open(
         builder = builder.leave_unfinished();
     }
     // Before the engine, which may begin attempts at once.
-    let guard = match (purpose, &store) {
+    let (held, guard) = match (purpose, &store) {
         (Purpose::Work, store::Opened::Shared(_)) if !roots.is_empty() => {
-            Some(Guard::start(roots.iter().cloned().collect())?)
+            (Some(folder::hold(data)?), Some(Guard::start(roots.iter().cloned().collect())?))
         }
-        _ => None,
+        _ => (None, None),
     };
     let engine = builder.start().await.context("the engine does not start")?;
     let guarded = guard.map(|guard| guard.of(&engine));
@@ -102,7 +104,7 @@ pub(crate) async fn open(
         options = options.webhooks(working.webhooks.sender());
     }
     let router = jobwright_http::router(engine.clone(), options);
-    Ok(Composed { engine, router, drain, store, working, _guarded: guarded })
+    Ok(Composed { engine, router, drain, store, working, _guarded: guarded, _held: held })
 }
 
 impl Working {

@@ -7,8 +7,8 @@
 //!        ── end of the pipe ───────▶            the server is dead, or has ended
 //! ```
 //!
-//! Moments are milliseconds since the machine's start, a clock that both read and that goes on while
-//! one of them is stopped.
+//! Moments are milliseconds since the machine's start, a clock that both read and that goes on
+//! while one of them is stopped.
 
 use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
@@ -49,7 +49,10 @@ pub(crate) fn guard(args: &Watch) -> ExitCode {
         }
     });
     watch(&args.roots, &lines);
-    while kill_below(&args.roots, None) > 0 {
+    // What begins later is of the next server on these folders; what the last one was just about to
+    // begin when it died is not.
+    let end = Some(uptime() + AGAIN);
+    while kill_below(&args.roots, end) > 0 {
         std::thread::park_timeout(AGAIN);
     }
     ExitCode::SUCCESS

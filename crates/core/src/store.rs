@@ -242,8 +242,9 @@ pub trait Store: Send + Sync + 'static {
     /// Gives the node's groups up at once: the next claim may take them.
     async fn release(&self, owner: NodeId) -> Result<(), StoreError>;
 
-    /// Gives up these groups of the node, as [`Store::release`] does all of them. A store may give
-    /// up more of the node's groups, as by default: what the node then appends to them is fenced.
+    /// Gives up these groups of the node, as [`Store::release`] does all of them. A store that
+    /// nodes share gives up no others, since the node goes on with their attempts. By default all
+    /// are.
     async fn give_up(&self, owner: NodeId, groups: &[GroupId]) -> Result<(), StoreError> {
         if groups.is_empty() { Ok(()) } else { self.release(owner).await }
     }

@@ -61,6 +61,24 @@ async fn a_node_takes_up_what_a_dead_one_drove_and_fences_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn single_groups_are_given_up_and_the_others_stay() {
+    let [one, two] = nodes().await;
+    one.renew(ONE, LONG).await.unwrap();
+    one.commit(rows((1..=3).map(|id| row(ONE, id, 1, 1))).into()).await.unwrap();
+    // A node gives up what is its own, and nothing else.
+    two.give_up(TWO, &[group(1)]).await.unwrap();
+    one.give_up(ONE, &[]).await.unwrap();
+    assert_eq!(two.claim(TWO, 9).await.unwrap(), []);
+    one.give_up(ONE, &[group(2)]).await.unwrap();
+    let taken = two.claim(TWO, 9).await.unwrap();
+    assert_eq!(
+        taken.iter().map(|it| (it.group, it.epoch)).collect::<Vec<_>>(),
+        [(group(2), Epoch(2))]
+    );
+    one.commit(rows([row(ONE, 1, 2, 1), row(ONE, 3, 2, 1)]).into()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_share_what_a_dead_one_drove() {
     let stores: [_; 3] = nodes().await;
     stores[0].commit(rows((1..=300).map(|id| row(ONE, id, 1, 1))).into()).await.unwrap();

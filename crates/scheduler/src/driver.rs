@@ -6,8 +6,9 @@
 //! inbox ─► collect ─► step … step ─► append (durable) ─► perform ─► executors
 //! ```
 //!
-//! Nothing leaves the loop before the events that justify it are durable: no effect, no answer. Where
-//! other engines use the same store, nothing leaves it either when its lease is over, see [`tenure`].
+//! Nothing leaves the loop before the events that justify it are durable: no effect, no answer.
+//! Where other engines use the same store, nothing leaves it either when its lease is over, see
+//! [`tenure`].
 
 mod account;
 mod append;

@@ -7,13 +7,13 @@ use rustix::process::{PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_
 
 use super::identity::{Live, marked_below};
 
-/// How many times a second the kernel counts when it tells of processes: the same on every machine.
+/// How many times a second the kernel counts when it tells of processes, on every machine.
 const TICKS_PER_SECOND: u64 = 100;
 
-/// Kills the processes of attempts that have their folders below these ones, with their groups, and
-/// returns how many it found: nothing is left when that is 0. With a moment, given as the time since
-/// the machine's start, only those that began before it. Blocks for as long as it takes to look at
-/// all processes.
+/// Kills the processes of attempts that have their folders below these ones, with their groups,
+/// and returns how many it found: nothing is left when that is 0. With a moment, given as the time
+/// since the machine's start, only those that began before it. Blocks for as long as it takes to
+/// look at all processes.
 #[must_use]
 pub fn kill_below(roots: &[PathBuf], begun_before: Option<Duration>) -> usize {
     let limit = begun_before.map_or(u64::MAX, |moment| {

@@ -1,11 +1,13 @@
 //! The data folder.
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 /// Where everything is kept when nothing is said: the user's own folder for data, so that a start
 /// from another folder finds what was there; `./jobwright-data` for a user without a home.
@@ -28,5 +30,21 @@ pub(super) fn make(data: &Path) -> anyhow::Result<()> {
                 .with_context(|| format!("the folder above `{path}` does not exist, make it first"))
         }
         made => made.with_context(|| format!("cannot make the data folder `{}`", data.display())),
+    }
+}
+
+/// Keeps other servers out of a folder whose store is elsewhere, until the file is dropped or the
+/// process ends: a guard takes all processes below the folder for its server's.
+pub(super) fn hold(data: &Path) -> anyhow::Result<File> {
+    let path = data.join("lock");
+    let shown = path.display();
+    let file = File::options().create(true).append(true).open(&path);
+    let file = file.with_context(|| format!("cannot make `{shown}`"))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => bail!(
+            "another server has `{shown}`: give each server a data folder of its own with `--data`"
+        ),
+        Err(error) => Err(error).with_context(|| format!("cannot lock `{shown}`")),
     }
 }
