@@ -12,7 +12,7 @@ const ARROWS: [(&str, &[&str], &[&str]); 10] = [
     ("scheduler", &["core"], &["adapters", "store"]),
     ("adapters", &["core"], &[]),
     ("store", &["core"], &[]),
-    ("postgres", &["core"], &["store"]),
+    ("postgres", &["core"], &["adapters", "scheduler", "store"]),
     ("webhooks", &["scheduler", "core"], &["adapters", "store"]),
     ("http", &["scheduler", "package", "core"], &["adapters", "store"]),
     (
