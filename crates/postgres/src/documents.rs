@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use futures_util::future::join;
 use jobwright_core::{Change, Commit, Digest, Document, Key, Kind, Refusal, Revision, codec};
 
-use crate::fault::Fault;
+use crate::fault::{Fault, both};
 use crate::queries::column;
 use crate::session::{Ask, Session};
 
@@ -62,7 +63,10 @@ pub(crate) async fn lock<'a>(
     let texts: BTreeSet<Text> =
         changes().filter_map(|change| Text::of(change.document.as_ref()?)).collect();
     let texts: Vec<Text> = texts.into_iter().collect();
-    let (by_key, owners) = tokio::try_join!(known(session, &keys), owners(session, &texts))?;
+    let (by_key, owners) = {
+        let (known, owners) = join(known(session, &keys), owners(session, &texts)).await;
+        both(known, owners)?
+    };
     Ok(Documents { by_key, owners })
 }
 

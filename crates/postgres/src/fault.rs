@@ -59,6 +59,11 @@ impl Fault {
         said.is_some_and(|error| error.parsed_severity() == Some(Severity::Error))
     }
 
+    /// Whether it says no more than that another statement of the transaction failed before.
+    fn is_aftermath(&self) -> bool {
+        self.reason == AFTERMATH
+    }
+
     pub(crate) fn to_error(&self) -> StoreError {
         let reason = self.reason.clone();
         let boxed =
@@ -95,6 +100,17 @@ impl From<tokio_postgres::Error> for Fault {
     }
 }
 
+const AFTERMATH: &str = "an earlier statement of the transaction failed";
+
+/// Takes what two pipelines of one transaction brought, or what made them fail.
+pub(crate) fn both<A, B>(one: Result<A, Fault>, two: Result<B, Fault>) -> Result<(A, B), Fault> {
+    match (one, two) {
+        (Ok(one), Ok(two)) => Ok((one, two)),
+        (Err(one), Err(two)) => Err(if one.is_aftermath() { two } else { one }),
+        (Err(fault), Ok(_)) | (Ok(_), Err(fault)) => Err(fault),
+    }
+}
+
 fn judge(code: &SqlState, severity: Option<Severity>) -> (FaultKind, &'static str) {
     use FaultKind::{Broken, Lost, Passing, Raced};
     let (class, _) = code.code().split_at(2.min(code.code().len()));
@@ -109,6 +125,7 @@ fn judge(code: &SqlState, severity: Option<Severity>) -> (FaultKind, &'static st
         (_, "40001" | "40P01" | "23505") => (Raced, "another node changes the same"),
         (_, "55P03") => (Passing, "another transaction holds what is needed"),
         (_, "57014") => (Passing, "the database took too long"),
+        (_, "25P02") => (Passing, AFTERMATH),
         (_, "53100") => (Passing, "there is no room left on the database's disk"),
         ("53" | "58", _) => (Passing, "the database lacks memory, connections or files"),
         ("54" | "22", _) => (Broken, "a row is too large, or is no value of the database"),

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use futures_util::future::OptionFuture;
+use futures_util::future::{OptionFuture, join};
 use jobwright_core::{Commit, Refusal};
 
-use crate::fault::{Fault, FaultKind};
+use crate::fault::{Fault, FaultKind, both};
 use crate::rows::{Contents, Journal, Summaries};
 use crate::session::{Ask, Session};
 use crate::{documents, heads};
@@ -42,7 +42,10 @@ pub(crate) async fn write(
     }
     let precise = (care == Care::Precise).then(|| heads::lock(session, commits));
     let precise = async { OptionFuture::from(precise).await.transpose() };
-    let (mut known, mut ends) = tokio::try_join!(documents::lock(session, commits), precise)?;
+    let (mut known, mut ends) = {
+        let (locked, heads) = join(documents::lock(session, commits), precise).await;
+        both(locked, heads)?
+    };
     let mut refusals = Vec::new();
     for commit in commits {
         if let Some(ends) = &mut ends {
