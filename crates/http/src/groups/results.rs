@@ -1,8 +1,10 @@
 //! What a job group reads and writes, from the payloads of its jobs.
 
+use std::sync::Arc;
+
 use axum::response::{IntoResponse, Response};
-use jobwright_core::{GroupId, JobKind, PlannedJob};
-use serde_json::{Value, json};
+use jobwright_core::{GroupId, JobId, JobKind, PlannedJob};
+use serde_json::{Map, Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -17,6 +19,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(outputs))
         .routes(routes!(publications))
         .routes(routes!(profile))
+        .routes(routes!(profile_results))
 }
 
 /// Lists what a job group reads.
@@ -114,15 +117,36 @@ async fn publications(caller: Caller, Id(id): Id<GroupId>) -> Result<Response, P
     responses((status = 200, description = "The profile", body = Object)),
 )]
 async fn profile(caller: Caller, Id(id): Id<GroupId>) -> Result<Response, Problem> {
+    let profiles = profiles(&caller, id).await?;
+    let first = profiles.into_iter().next().map(|(_, result)| result);
+    Ok(axum::Json(json!({ "profilerResults": first })).into_response())
+}
+
+/// Reads the profiles of a job group's results, by the id of the job that made each.
+#[utoipa::path(
+    get, path = "/jobGroups/{id}/profileResults", tag = "jobGroups",
+    operation_id = "getJobGroupProfiles",
+    responses((status = 200, description = "The profiles, by job", body = Object)),
+)]
+async fn profile_results(caller: Caller, Id(id): Id<GroupId>) -> Result<Response, Problem> {
+    let profiles = profiles(&caller, id).await?.into_iter();
+    let by_job: Map<_, _> = profiles.map(|(job, it)| (job.to_string(), (*it).clone())).collect();
+    Ok(axum::Json(by_job).into_response())
+}
+
+/// What the jobs of a group that profile have found, at least one.
+async fn profiles(caller: &Caller, id: GroupId) -> Result<Vec<(JobId, Arc<Value>)>, Problem> {
     let group = caller.view().group(id).await?;
-    let job = group.jobs.iter().find(|job| job.kind == JobKind::Profile);
-    let Some(job) = job else {
+    let mut jobs = group.jobs.iter().filter(|job| job.kind == JobKind::Profile).peekable();
+    let Some(first) = jobs.peek() else {
         let detail = format!("job group {id} was not profiled");
         return Err(Problem::new(Sort::Profiling, detail));
     };
-    let Some(result) = &job.result else {
-        let detail = format!("the profile of job group {id} is not there: job {}", job.id);
-        return Err(Problem::new(Sort::Profiling, format!("{detail} is {}", job.status)));
-    };
-    Ok(axum::Json(json!({ "profilerResults": result })).into_response())
+    let (of, status) = (first.id, first.status);
+    let found: Vec<_> = jobs.filter_map(|job| Some((job.id, job.result.clone()?))).collect();
+    if found.is_empty() {
+        let detail = format!("the profile of job group {id} is not there: job {of} is {status}");
+        return Err(Problem::new(Sort::Profiling, detail));
+    }
+    Ok(found)
 }

@@ -244,6 +244,7 @@ async fn what_a_group_published_and_its_profile_are_read() {
         });
         assert_eq!(read("publications").await, json!({ "data": [published] }));
         assert_eq!(read("profile").await, json!({ "profilerResults": profile }));
+        assert_eq!(read("profileResults").await, json!({ "2": profile }));
     }
     let server = Server::start().await;
     server.deploy().await;
