@@ -190,7 +190,7 @@ async fn set(
     let kept = found(&caller.view(), id).await?;
     if body.override_key.as_ref().is_some_and(|key| key != kept.name.as_str()) {
         let detail = format!("override {} is of `{}`, for ever", kept.id, kept.name);
-        return Err(Problem::at("#/overrideKey", detail));
+        return Err(Problem::new(Sort::Conflict, detail));
     }
     let value = plain(body.plain_value())?;
     let deployment = permit.set_value(kept.deployment.id, &kept.name, Some(value)).await?;

@@ -24,7 +24,6 @@ pub(crate) struct OverrideBody {
     /// The parameter's name.
     override_key: String,
     /// The value.
-    #[schema(value_type = Object)]
     value: Value,
     /// When its deployment was last changed.
     updated_at: String,

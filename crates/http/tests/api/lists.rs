@@ -90,7 +90,7 @@ async fn overrides_are_values_of_deployments() {
     assert_ne!(first.json()["data"][0]["id"], second["data"][0]["id"]);
 
     let one = format!("{path}/{id}");
-    server.patch(&one, &json!({ "overrideKey": "other", "value": 1 })).await.expect(400);
+    server.patch(&one, &json!({ "overrideKey": "other", "value": 1 })).await.expect(409);
     assert_eq!(
         server.patch(&one, &json!({ "value": "south" })).await.expect(200).json()["value"],
         "south"
