@@ -59,9 +59,7 @@ async fn list(
         async move { view.environment_page(page).await }
     };
     let show = |it: &EnvironmentParameter| shown(&EnvironmentBody::new(it));
-    let slice = query.parse()?.slice(fetch, |_| true, show).await?;
-    let items = slice.items.iter().map(show).collect();
-    Ok(slice.respond(items, uri.path(), &query))
+    query.answer(uri.path(), fetch, show).await
 }
 
 /// Makes a parameter; all later runs see it.

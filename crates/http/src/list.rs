@@ -290,6 +290,22 @@ impl<T> Slice<T> {
 }
 
 impl ListQuery {
+    /// Answers with the slice that was asked for, where an item is shown by itself.
+    pub(crate) async fn answer<T, F>(
+        &self,
+        path: &str,
+        fetch: impl Fn(Page) -> F,
+        show: impl Fn(&T) -> Value,
+    ) -> Result<Response, Problem>
+    where
+        T: Listed,
+        F: Future<Output = Result<Vec<T>, StoreError>>,
+    {
+        let slice = self.parse()?.slice(fetch, |_| true, &show).await?;
+        let items = slice.items.iter().map(show).collect();
+        Ok(slice.respond(items, path, self))
+    }
+
     /// The query as it was, but for the place in the list.
     fn without_cursor(&self) -> String {
         let members = [

@@ -105,9 +105,7 @@ async fn list(
         std::future::ready(Ok(rest))
     };
     let show = |it: &Kept| json(&OverrideBody::new(version, it));
-    let slice = query.parse()?.slice(fetch, |_| true, show).await?;
-    let items = slice.items.iter().map(show).collect();
-    Ok(slice.respond(items, uri.path(), &query))
+    query.answer(uri.path(), fetch, show).await
 }
 
 /// Gives a deployment a value for a parameter; all later runs see it.

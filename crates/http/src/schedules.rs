@@ -100,9 +100,7 @@ async fn listed(
         async move { view.schedules_page(of, page).await }
     };
     let show = |it: &Schedule| json(&ScheduleBody::new(version, it));
-    let slice = query.parse()?.slice(fetch, |_| true, show).await?;
-    let items = slice.items.iter().map(show).collect();
-    Ok(slice.respond(items, path, query))
+    query.answer(path, fetch, show).await
 }
 
 /// Makes a schedule: from now on it produces the scheduled outputs of the active release.
@@ -273,9 +271,7 @@ async fn backfills(
         async move { view.backfills_page(Some(id), page).await }
     };
     let show = |it: &Backfill| json(&BackfillBody::new(version, it));
-    let slice = query.parse()?.slice(fetch, |_| true, show).await?;
-    let items = slice.items.iter().map(show).collect();
-    Ok(slice.respond(items, uri.path(), &query))
+    query.answer(uri.path(), fetch, show).await
 }
 
 /// Begins the runs of a range of firings that lies behind, one after the other.

@@ -86,9 +86,7 @@ async fn list(
         async move { view.webhooks_page(of, page).await }
     };
     let show = |it: &Webhook| json(&WebhookBody::new(version, it));
-    let slice = query.parse()?.slice(fetch, |_| true, show).await?;
-    let items = slice.items.iter().map(show).collect();
-    Ok(slice.respond(items, uri.path(), &query))
+    query.answer(uri.path(), fetch, show).await
 }
 
 /// Makes a webhook: it is told of the job groups of runs that begin from now on.
@@ -205,9 +203,7 @@ async fn deliveries(
         async move { view.deliveries_page(to, page).await }
     };
     let show = |it: &Delivery| json(&DeliveryBody::new(it));
-    let slice = query.parse()?.slice(fetch, |_| true, show).await?;
-    let items = slice.items.iter().map(show).collect();
-    Ok(slice.respond(items, uri.path(), &query))
+    query.answer(uri.path(), fetch, show).await
 }
 
 /// Whoever sends.
