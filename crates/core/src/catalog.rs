@@ -1,6 +1,8 @@
 //! The catalog: what a store keeps beside journals. Documents are plain data with a kind, an id
 //! and a revision; the engine reads and writes them, a store finds them.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -243,7 +245,7 @@ pub enum Document {
     /// A release.
     Release(Release),
     /// A run.
-    Run(Run),
+    Run(Arc<Run>),
     /// A group's summary.
     Group(GroupSummary),
     /// A parameter of the environment.

@@ -4,13 +4,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::digest::Digest;
-use crate::event::{StopReason, Verdict};
+use crate::event::StopReason;
 use crate::id::{AttemptId, GroupId, JobIndex};
-use crate::name::StepName;
+use crate::inputs::{Inputs, JobInput};
 use crate::outcome::{Failure, Handle, Outcome, Success};
 use crate::package::Artifact;
 use crate::plan::{Plan, PlannedJob};
@@ -107,7 +106,7 @@ pub struct AttemptParts {
     /// When it is stopped if it has not ended.
     pub end_by: Timestamp,
     /// How the jobs that it needs ended, and what they left.
-    pub inputs: Vec<JobInput>,
+    pub inputs: Inputs,
     /// The package's artifacts with their contents.
     pub artifacts: Artifacts,
     /// The secrets that its payload names; an engine may fetch them after it made the attempt.
@@ -118,18 +117,6 @@ pub struct AttemptParts {
     pub cancellation: Cancellation,
     /// Where it reports to while it runs.
     pub reporter: Arc<dyn Reporter>,
-}
-
-/// How a needed job ended, and what it left.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct JobInput {
-    /// The needed step.
-    pub step: StepName,
-    /// How it ended.
-    pub verdict: Verdict,
-    /// What it left.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<Arc<serde_json::Value>>,
 }
 
 /// An artifact with its content.
@@ -228,7 +215,7 @@ impl Attempt {
     /// Returns how the needed jobs ended and what they left, in the order of the needs.
     #[must_use]
     pub fn inputs(&self) -> &[JobInput] {
-        &self.0.inputs
+        self.0.inputs.of(&self.0.plan, self.0.job)
     }
 
     /// Returns the package's artifacts.

@@ -32,6 +32,7 @@
 
 mod digest;
 mod id;
+mod inputs;
 mod name;
 mod time;
 
@@ -200,11 +201,13 @@ pub use executor::AttemptParts;
 pub use executor::Cancellation;
 pub use executor::Executor;
 pub use executor::ExecutorTraits;
-pub use executor::JobInput;
 pub use executor::Reattached;
 pub use executor::Reporter;
 pub use executor::Stop;
 pub use executor::Unheard;
+pub use inputs::Inputs;
+pub use inputs::JobInput;
+pub use inputs::Left;
 
 pub use nodes::CancelOrder;
 pub use nodes::Helm;

@@ -123,8 +123,8 @@ pub struct PlannedStep {
     pub kind: JobKind,
     /// Which executor runs it.
     pub executor: ExecutorName,
-    /// How it is driven.
-    pub policy: Policy,
+    /// How it is driven: one policy for all steps that have the same.
+    pub policy: Arc<Policy>,
     /// Its failure does not fail the group.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
@@ -147,7 +147,7 @@ struct WireJob {
     #[serde(default)]
     payload: Arc<serde_json::Value>,
     #[serde(default)]
-    policy: Policy,
+    policy: Arc<Policy>,
     #[serde(default)]
     optional: bool,
     #[serde(default)]

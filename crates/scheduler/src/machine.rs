@@ -21,16 +21,18 @@ mod lanes;
 mod limits;
 mod replay;
 mod retry;
+mod runs;
 mod submit;
 mod timers;
 mod waiting;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jobwright_core::{
     CancelReason, DeploymentId, Event, ExecutorName, GroupId, JobIndex, PoolName, RunId, Slots,
     Timestamp,
 };
+use smallvec::{SmallVec, smallvec};
 
 pub(crate) use group::Group;
 pub use io::{AttemptKey, Effect, GroupEvents, Input, Order, Report, StepResult};
@@ -41,6 +43,7 @@ pub use waiting::WaitReason;
 use job::JobState;
 use lanes::{Lanes, Waiter};
 use limits::{Limit, Limits};
+use runs::Runs;
 use timers::{BLOCK, Place, Timers};
 
 /// What an engine allows at a time.
@@ -59,8 +62,7 @@ pub struct Scheduler {
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
     by_id: BTreeMap<GroupId, u32>,
-    /// The live groups of each live run.
-    runs: BTreeMap<(DeploymentId, RunId), BTreeSet<GroupId>>,
+    runs: Runs,
     limits: Limits,
     lanes: Lanes,
     timers: Timers,
@@ -74,14 +76,17 @@ pub struct Scheduler {
     ended: Vec<(u32, JobIndex)>,
 }
 
+/// What a group of so few jobs needs lies beside it, without an allocation of its own.
+const FEW: usize = 12;
+
 /// A group with what the machine's indexes know of it.
 #[derive(Debug)]
 struct Slot {
     group: Group,
     /// The lane of each job.
-    lanes: Box<[u32]>,
+    lanes: SmallVec<[u32; FEW]>,
     /// The soonest deadline of each block of jobs that is in the timers.
-    armed: Box<[Timestamp]>,
+    armed: SmallVec<[Timestamp; 1]>,
     /// The turn whose result holds this group's events, and where.
     entry: (u64, usize),
     /// It was loaded and not adopted: it holds what its live attempts use, and nothing moves.
@@ -159,7 +164,7 @@ impl Scheduler {
     /// Tells whether the machine drives a group of the run.
     #[must_use]
     pub fn drives_run(&self, deployment: DeploymentId, run: RunId) -> bool {
-        self.runs.contains_key(&(deployment, run))
+        self.runs.contains(deployment, run)
     }
 
     /// How many groups the machine drives.
@@ -275,10 +280,10 @@ impl Scheduler {
             self.lanes.unpark(Limit::Deployment(run.deployment));
         }
         let lanes = self.lanes_of(&group);
-        self.runs.entry((run.deployment, run.run)).or_default().insert(group.id);
+        self.runs.insert(run.deployment, run.run, group.id);
         self.open_jobs += group.open as usize;
         let id = group.id;
-        let armed = vec![Timestamp::NEVER; group.jobs.len().div_ceil(BLOCK)].into_boxed_slice();
+        let armed = smallvec![Timestamp::NEVER; group.jobs.len().div_ceil(BLOCK)];
         self.blocks += armed.len();
         let slot = Slot { group, lanes, armed, entry: turn, stands: false, asked: None };
         let at = match self.free.pop() {
@@ -301,22 +306,9 @@ impl Scheduler {
         self.free.push(slot);
         self.blocks -= it.armed.len();
         self.by_id.remove(&it.group.id);
-        let key = (it.group.plan.run.deployment, it.group.plan.run.run);
-        let groups = self.runs.get_mut(&key)?;
-        groups.remove(&it.group.id);
-        if !groups.is_empty() {
-            return None;
-        }
-        let was_first = self.first_run(key.0) == Some(key.1);
-        self.runs.remove(&key);
-        let first = self.first_run(key.0).filter(|_| was_first)?;
-        Some((key.0, first))
-    }
-
-    /// The earliest live run of a deployment.
-    fn first_run(&self, deployment: DeploymentId) -> Option<RunId> {
-        let least = RunId::new(1).ok()?;
-        let mut runs = self.runs.range((deployment, least)..);
-        runs.next().filter(|((of, _), _)| *of == deployment).map(|((_, run), _)| *run)
+        let (deployment, run) = (it.group.plan.run.deployment, it.group.plan.run.run);
+        let by_id = &self.by_id;
+        let first = self.runs.remove(deployment, run, |group| by_id.contains_key(&group))?;
+        Some((deployment, first))
     }
 }

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jobwright_core::reference;
-use jobwright_core::{ExecutorName, FlowName, Package, PlannedStep, StepName, StepRef, Trigger};
+use jobwright_core::{
+    ExecutorName, FlowName, Package, PlannedStep, Policy, StepName, StepRef, Trigger,
+};
 
 /// A package made ready for expansion.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ impl Template {
             }
             total += flow.steps.len();
         }
-        let mut executors = BTreeSet::new();
+        let (mut executors, mut policies) = (BTreeSet::new(), Vec::new());
         let mut steps = Vec::with_capacity(total);
         for (flow_at, flow) in package.flows.iter().enumerate() {
             for step in &flow.steps {
@@ -63,7 +65,7 @@ impl Template {
                     flow: flow.name.clone(),
                     kind: step.kind,
                     executor,
-                    policy: step.policy.clone(),
+                    policy: share(&mut policies, &step.policy),
                     optional: step.optional,
                 };
                 steps.push(TemplateStep {
@@ -83,4 +85,17 @@ impl Template {
         let flow = self.package.flows[flow].name.clone();
         self.numbers.get(&(flow, step.clone())).copied()
     }
+}
+
+/// So many policies are looked at: packages have few, and one that has many shares less.
+const POLICIES: usize = 16;
+
+/// Finds the policy among the latest ones, or adds it.
+fn share(known: &mut Vec<Arc<Policy>>, policy: &Policy) -> Arc<Policy> {
+    let latest = known.iter().rev().take(POLICIES).find(|it| ***it == *policy);
+    let found = latest.map(Arc::clone);
+    found.unwrap_or_else(|| {
+        known.push(Arc::new(policy.clone()));
+        known[known.len() - 1].clone()
+    })
 }

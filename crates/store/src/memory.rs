@@ -6,6 +6,7 @@
 //! show half a commit to readers, and has no second writer to gain by it.
 
 mod documents;
+mod ids;
 mod journals;
 mod spread;
 

@@ -161,7 +161,7 @@ impl Driver {
             job: order.attempt.job,
             number: order.attempt.number,
             end_by: order.end_by,
-            inputs: order.inputs,
+            inputs: order.inputs.into(),
             artifacts: artifacts.unwrap_or_default(),
             secrets: OnceLock::new(),
             handle: order.handle,

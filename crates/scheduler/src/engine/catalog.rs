@@ -32,7 +32,6 @@ macro_rules! filed {
 filed! {
     Deployment in Deployment,
     Release in Release,
-    Run in Run,
     GroupSummary in Group,
     EnvironmentParameter in Environment,
     JobBlock in Jobs,
@@ -41,6 +40,15 @@ filed! {
     Webhook in Webhook,
     Announcement in Announcement,
     Delivery in Delivery,
+}
+
+impl Filed for Run {
+    fn from_document(document: Document) -> Option<Self> {
+        match document {
+            Document::Run(it) => Some(Arc::unwrap_or_clone(it)),
+            _ => None,
+        }
+    }
 }
 
 impl Filed for Schedule {

@@ -107,6 +107,7 @@ impl Engine {
         let jobs = order.run.groups.iter().map(|group| group.jobs).sum();
         let numbers = self.numbers(order.run.groups.len(), jobs).await?;
         let (run, groups) = renumbered(&order, &context, numbers)?;
+        let run = Arc::new(run);
         let mut changes = super::submit::documents(&run);
         if let Some(mut audit) = order.audit.clone() {
             audit.deeds = deeds(&changes[..1]);

@@ -151,8 +151,8 @@ impl Engine {
         self.list(query.parent(deployment.get())).await
     }
 
-    pub(super) fn handle(&self, run: Run, replayed: bool) -> RunHandle {
-        RunHandle { engine: self.clone(), run: Arc::new(run), plans: None, replayed }
+    pub(super) fn handle(&self, run: impl Into<Arc<Run>>, replayed: bool) -> RunHandle {
+        RunHandle { engine: self.clone(), run: run.into(), plans: None, replayed }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::driver::{Message, Submission, SubmitError, regards};
 pub(super) const MAX_KEY: usize = 255;
 
 /// A run that was handed to the loop, what was planned, and where the answer comes.
-type Submitted = (Run, Arc<[Arc<Plan>]>, oneshot::Receiver<Result<(), SubmitError>>);
+type Submitted = (Arc<Run>, Arc<[Arc<Plan>]>, oneshot::Receiver<Result<(), SubmitError>>);
 
 /// A run, and its groups with their plans.
 pub(super) type Planned = (Run, Vec<(GroupId, Arc<Plan>)>);
@@ -116,6 +116,7 @@ impl Engine {
         let artifacts = draft.prepared.artifacts.clone();
         let (run, groups) = self.number(draft, asked, numbers)?;
         let plans = groups.iter().map(|(_, plan)| Arc::clone(plan)).collect();
+        let run = Arc::new(run);
         let mut changes = self.changes(&run).await?;
         changes.extend(asked.firing.as_ref().map(|firing| firing.begun(run.id)));
         let (answer, answered) = oneshot::channel();
@@ -171,7 +172,7 @@ impl Engine {
     }
 
     /// The documents that become durable with the run: itself, the ids of its jobs, and who asked.
-    async fn changes(&self, run: &Run) -> Result<Vec<Change>, StoreError> {
+    async fn changes(&self, run: &Arc<Run>) -> Result<Vec<Change>, StoreError> {
         let mut changes = documents(run);
         let record = self.audited(super::audit::deeds(&changes[..1])).await?;
         changes.extend(record);
@@ -212,8 +213,8 @@ impl Numbered {
 }
 
 /// The documents of a run: itself, and the ids of its jobs.
-pub(super) fn documents(run: &Run) -> Vec<Change> {
-    let mut changes = vec![Change::insert(Document::Run(run.clone()))];
+pub(super) fn documents(run: &Arc<Run>) -> Vec<Change> {
+    let mut changes = vec![Change::insert(Document::Run(Arc::clone(run)))];
     let first = run.groups.first().map(|group| group.first_job);
     let count = run.groups.iter().map(|group| group.jobs).sum();
     let block = first.map(|first| JobBlock { first, count, run: run.id });

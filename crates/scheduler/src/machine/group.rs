@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use jobwright_core::webhook::Announcement;
 use jobwright_core::{
-    CancelReason, Epoch, Event, GroupId, GroupSummary, JobIndex, JobInput, Next, Plan, PlannedJob,
-    Seq, Status, Success, Timestamp, Trigger, Verdict,
+    CancelReason, Epoch, Event, GroupId, GroupSummary, JobIndex, Left, Next, Plan, PlannedJob, Seq,
+    Status, Success, Timestamp, Trigger, Verdict,
 };
 
 use super::graph::Dependents;
@@ -180,14 +180,15 @@ impl Group {
         &self.plan.jobs[job.at()]
     }
 
-    /// How the needed jobs ended and what they left, in the order of the needs.
-    pub(super) fn inputs(&self, job: JobIndex) -> Vec<JobInput> {
-        let needs = &self.planned(job).needs;
-        let mut inputs = Vec::with_capacity(needs.len());
-        for need in needs {
+    /// How the needed jobs ended and what they left, but for those that succeeded and left nothing.
+    pub(super) fn inputs(&self, job: JobIndex) -> Vec<Left> {
+        let mut inputs = Vec::new();
+        for (place, need) in self.planned(job).needs.iter().enumerate() {
             match &self.job(need.job).state {
-                JobState::Done { verdict, result } => inputs.push(JobInput {
-                    step: self.planned(need.job).step.clone(),
+                JobState::Done { verdict: Verdict::Succeeded, result }
+                    if result.result().is_none() => {}
+                JobState::Done { verdict, result } => inputs.push(Left {
+                    need: place as u32,
                     verdict: *verdict,
                     result: result.result().cloned(),
                 }),

@@ -19,16 +19,18 @@ impl Scheduler {
         assert!(self.ended.is_empty(), "jobs that ended have been followed up");
         self.check_usage();
         self.check_waiters();
-        let mut open = 0;
+        let (mut open, mut live) = (0, BTreeMap::new());
         for (id, slot) in &self.by_id {
             let it = self.slot(*slot);
             assert_eq!(it.group.id, *id, "the register finds the group");
             let run = &it.group.plan.run;
-            let live = self.runs.get(&(run.deployment, run.run));
-            assert!(live.is_some_and(|groups| groups.contains(id)), "the run knows group {id}");
+            let known = self.runs.groups(run.deployment, run.run).contains(id);
+            assert!(known, "the run knows group {id}");
+            *live.entry((run.deployment, run.run)).or_default() += 1;
             open += it.group.open as usize;
             self.check_group(*slot);
         }
+        assert_eq!(self.runs.live(), live, "the live groups of each run are counted");
         assert_eq!(open, self.open_jobs, "open jobs are counted");
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use jobwright_core::webhook::Announcement;
 use jobwright_core::{
-    AttemptId, CancelReason, Epoch, Event, GroupId, GroupSummary, Handle, JobIndex, JobInput,
-    NodeId, Outcome, Plan, RunId, Seq, Stop, Verdict,
+    AttemptId, CancelReason, Epoch, Event, GroupId, GroupSummary, Handle, JobIndex, Left, NodeId,
+    Outcome, Plan, RunId, Seq, Stop, Verdict,
 };
 
 /// Something that happened outside, at the moment that is given with it.
@@ -138,8 +138,8 @@ pub struct Order {
     pub plan: Arc<Plan>,
     /// When it is stopped if it has not ended.
     pub end_by: jobwright_core::Timestamp,
-    /// How the needed jobs ended and what they left.
-    pub inputs: Vec<JobInput>,
+    /// How the needed jobs ended and what they left, but for those that succeeded and left nothing.
+    pub inputs: Vec<Left>,
     /// On reattachment: the executor's own name for it.
     pub handle: Option<Handle>,
 }

@@ -6,13 +6,14 @@ use jobwright_core::{
     CancelReason, DeploymentId, Epoch, Event, GroupId, JobIndex, Plan, RunContext, RunId,
     RunPolicy, Timestamp,
 };
+use smallvec::SmallVec;
 
-use super::Scheduler;
 use super::group::Group;
 use super::io::{Effect, GroupEvents, StepResult};
 use super::job::JobState;
 use super::limits::Use;
 use super::timers::deadline;
+use super::{FEW, Scheduler};
 
 impl Scheduler {
     pub(super) fn submit(
@@ -24,7 +25,7 @@ impl Scheduler {
     ) {
         let Some((_, plan)) = groups.first() else { return };
         let run = Arc::clone(&plan.run);
-        if let Some(running) = self.first_run(run.deployment) {
+        if let Some(running) = self.runs.first(run.deployment) {
             match run.policy {
                 RunPolicy::Allow | RunPolicy::Queue => {}
                 RunPolicy::Skip => {
@@ -68,10 +69,7 @@ impl Scheduler {
 
     /// Cancels the earlier runs of a deployment.
     fn supersede(&mut self, run: &RunContext, now: Timestamp, out: &mut StepResult) {
-        let least = RunId::new(1).unwrap_or(run.run);
-        let earlier = self.runs.range((run.deployment, least)..(run.deployment, run.run));
-        let groups: Vec<_> = earlier.flat_map(|(_, groups)| groups.iter().copied()).collect();
-        for group in groups {
+        for group in self.runs.earlier(run.deployment, run.run) {
             self.cancel(group, &CancelReason::Superseded, now, out);
         }
     }
@@ -81,7 +79,7 @@ impl Scheduler {
         match run.policy {
             RunPolicy::Allow | RunPolicy::Skip => None,
             RunPolicy::Queue | RunPolicy::CancelPrevious => {
-                self.first_run(run.deployment).filter(|first| *first < run.run)
+                self.runs.first(run.deployment).filter(|first| *first < run.run)
             }
         }
     }
@@ -108,8 +106,7 @@ impl Scheduler {
         now: Timestamp,
         out: &mut StepResult,
     ) {
-        let groups = self.runs.get(&(deployment, run)).cloned().unwrap_or_default();
-        for group in groups {
+        for group in self.runs.groups(deployment, run).to_vec() {
             if let Some(slot) = self.by_id.get(&group).copied() {
                 self.start(slot, now, out);
             }
@@ -134,7 +131,7 @@ impl Scheduler {
     }
 
     /// The lane of each job of a group.
-    pub(super) fn lanes_of(&mut self, group: &Group) -> Box<[u32]> {
+    pub(super) fn lanes_of(&mut self, group: &Group) -> SmallVec<[u32; FEW]> {
         let run = &group.plan.run;
         let deployment = run.deployment_limit.map(|_| run.deployment);
         let mut known: Option<(usize, u32)> = None;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jobwright_core::{
-    Failure, FailureClass, GroupId, Handle, JobIndex, OnLost, Outcome, Success, Verdict,
+    Failure, FailureClass, GroupId, Handle, Inputs, JobIndex, OnLost, Outcome, Success, Verdict,
 };
 use jobwright_scheduler::machine::{AttemptKey, Order};
 
@@ -85,8 +85,10 @@ impl Executor {
         assert_eq!(live.number, number, "the attempt that is durable is handed over");
         assert_eq!(order.end_by, live.end_by.min(it.total_by), "the order says when it is stopped");
         let needs = &model.plan.jobs[job.at()].needs;
-        assert_eq!(order.inputs.len(), needs.len(), "every need is an input");
-        for (need, input) in needs.iter().zip(&order.inputs) {
+        let inputs = Inputs::from(order.inputs.clone());
+        let inputs = inputs.of(&model.plan, job);
+        assert_eq!(inputs.len(), needs.len(), "every need is an input");
+        for (need, input) in needs.iter().zip(inputs) {
             assert_eq!(input.step, model.plan.jobs[need.job.at()].step);
             let was = &model.jobs[need.job.at()].state;
             assert!(matches!(was, State::Done(verdict) if *verdict == input.verdict));

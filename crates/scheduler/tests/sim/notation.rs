@@ -2,7 +2,7 @@
 //! they happened.
 
 use jobwright_core::{
-    CancelReason, Event, Handle, Next, Outcome, StopReason, Timeout, Timestamp, Verdict,
+    CancelReason, Event, Handle, Inputs, Next, Outcome, StopReason, Timeout, Timestamp, Verdict,
 };
 use jobwright_scheduler::machine::{AttemptKey, Effect};
 
@@ -44,7 +44,9 @@ pub(crate) fn event(event: &Event) -> String {
 pub(crate) fn effect(effect: &Effect) -> String {
     match effect {
         Effect::Dispatch(order) => {
-            let (end, inputs) = (time(order.end_by), order.inputs.len());
+            let inputs = Inputs::from(order.inputs.clone());
+            let (end, inputs) =
+                (time(order.end_by), inputs.of(&order.plan, order.attempt.job).len());
             format!("!dispatch {} end<{end} inputs={inputs}", attempt(order.attempt))
         }
         Effect::Reattach(order) => {

@@ -52,7 +52,7 @@ pub(crate) fn job(
         flow: FlowName::new("flow").expect("a flow's name"),
         kind: JobKind::Wrangle,
         executor: ExecutorName::new(executor).expect("an executor's name"),
-        policy,
+        policy: Arc::new(policy),
         optional: false,
     };
     PlannedJob {

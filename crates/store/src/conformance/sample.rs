@@ -109,7 +109,7 @@ pub(super) fn release(id: i64, deployment: i64) -> Document {
 }
 
 pub(super) fn run(id: i64, deployment: i64, key: Option<&str>) -> Document {
-    Document::Run(Run {
+    let run = Run {
         id: run_id(id),
         session: Uuid::from_u128(7),
         deployment: deployment_id(deployment),
@@ -129,7 +129,8 @@ pub(super) fn run(id: i64, deployment: i64, key: Option<&str>) -> Document {
         parameters: Digest::of(b"parameters"),
         created_by: None,
         created_at: NOW,
-    })
+    };
+    Document::Run(run.into())
 }
 
 pub(super) fn schedule(id: i64, deployment: i64) -> Document {

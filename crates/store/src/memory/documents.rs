@@ -1,7 +1,9 @@
 //! The catalog in memory: documents by kind and id, with the two ways to find them otherwise.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
+use super::ids::Ids;
 use super::spread::Spread;
 
 use jobwright_core::{Change, Document, GroupSummary, Key, Kind, Query, Refusal, Revision, Stored};
@@ -10,9 +12,9 @@ use jobwright_core::{Change, Document, GroupSummary, Key, Kind, Query, Refusal, 
 pub(super) struct Documents {
     by_key: HashMap<Key, Kept, Spread>,
     /// All ids, by kind.
-    ids: BTreeSet<(Kind, i64)>,
+    ids: BTreeMap<Kind, Ids>,
     /// The ids of what belongs to something, by kind and parent.
-    by_parent: BTreeSet<(Kind, i64, i64)>,
+    by_parent: HashMap<(Kind, i64), Ids, Spread>,
     /// The id that has a unique text, by kind, text and parent.
     by_text: BTreeMap<(Kind, Box<str>, i64), i64>,
 }
@@ -149,31 +151,45 @@ impl Documents {
         let (key, parent) = (stored.document.key(), stored.document.parent());
         let Key { kind, id } = key;
         if parent != 0 {
-            self.by_parent.insert((kind, parent, id));
+            self.by_parent.entry((kind, parent)).or_default().insert(id);
         }
         if let Some(text) = stored.document.unique() {
             self.by_text.insert((kind, text.into(), parent), id);
         }
-        self.ids.insert((kind, id));
+        self.ids.entry(kind).or_default().insert(id);
         self.by_key.insert(key, Kept::new(stored));
     }
 
     pub(super) fn remove(&mut self, key: Key) -> Option<Stored> {
         let kept = self.by_key.remove(&key)?;
-        let Key { kind, id } = key;
-        self.ids.remove(&(kind, id));
+        let kind = key.kind;
         let parent = kept.parent();
-        self.by_parent.remove(&(kind, parent, id));
+        let all = &self.by_key;
+        let find = |id| all.get(&Key { kind, id });
+        if let Some(ids) = self.ids.get_mut(&kind) {
+            ids.remove(|id| find(id).is_some());
+        }
+        if let Entry::Occupied(mut ids) = self.by_parent.entry((kind, parent)) {
+            ids.get_mut().remove(|id| find(id).is_some_and(|it| it.parent() == parent));
+            if ids.get().is_empty() {
+                ids.remove();
+            }
+        }
         if let Some(text) = kept.unique() {
             self.by_text.remove(&(kind, text.into(), parent));
         }
         Some(kept.stored())
     }
 
+    fn belongs(&self, key: Key, parent: i64) -> bool {
+        self.by_key.get(&key).is_some_and(|kept| kept.parent() == parent)
+    }
+
     /// The ids of what belongs to something.
     pub(super) fn of_parent(&self, kind: Kind, parent: i64) -> Vec<i64> {
-        let range = (kind, parent, i64::MIN)..=(kind, parent, i64::MAX);
-        self.by_parent.range(range).map(|(_, _, id)| *id).collect()
+        let ids = self.by_parent.get(&(kind, parent)).into_iter();
+        let ids = ids.flat_map(|ids| ids.range(i64::MIN, i64::MAX));
+        ids.filter(|id| self.belongs(Key { kind, id: *id }, parent)).collect()
     }
 
     pub(super) fn list(&self, query: &Query) -> Vec<Stored> {
@@ -194,12 +210,12 @@ impl Documents {
                 select(ids.into_iter().filter_map(kept), query)
             }
             (None, Some(parent)) if parent != 0 => {
-                let range = self.by_parent.range((kind, parent, least)..=(kind, parent, greatest));
-                select(range.filter_map(|(_, _, id)| kept(*id)), query)
+                let Some(ids) = self.by_parent.get(&(kind, parent)) else { return Vec::new() };
+                select(ids.range(least, greatest).filter_map(kept), query)
             }
             (None, _) => {
-                let range = self.ids.range((kind, least)..=(kind, greatest));
-                select(range.filter_map(|(_, id)| kept(*id)), query)
+                let Some(ids) = self.ids.get(&kind) else { return Vec::new() };
+                select(ids.range(least, greatest).filter_map(kept), query)
             }
         }
     }

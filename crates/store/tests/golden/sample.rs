@@ -53,7 +53,7 @@ fn plan() -> Plan {
         flow: FlowName::new("main").unwrap(),
         kind: JobKind::Wrangle,
         executor: ExecutorName::new("local").unwrap(),
-        policy: Policy::default(),
+        policy: Policy::default().into(),
         optional: false,
     };
     let job = |name: &str| PlannedJob {
@@ -64,7 +64,7 @@ fn plan() -> Plan {
         needs: Box::default(),
     };
     let need = |when| PlannedNeed { job: JobIndex(0), when };
-    let shared = PlannedStep { policy: policy.unwrap(), optional: true, ..step("write") };
+    let shared = PlannedStep { policy: Arc::new(policy.unwrap()), optional: true, ..step("write") };
     let last = PlannedJob {
         shared: Arc::new(shared),
         payload: Arc::default(),
@@ -232,7 +232,7 @@ pub(crate) fn documents() -> Vec<Document> {
             created_at: AT,
             updated_at: AT,
         }),
-        Document::Run(Run {
+        Document::Run(Arc::new(Run {
             id: run,
             session: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0002),
             deployment,
@@ -252,7 +252,7 @@ pub(crate) fn documents() -> Vec<Document> {
             parameters: Digest::of(b"parameters"),
             created_by: None,
             created_at: AT,
-        }),
+        })),
         Document::Group(summary(Status::Canceled)),
         Document::Environment(EnvironmentParameter {
             id: EnvironmentId::new(5).unwrap(),
@@ -282,7 +282,7 @@ pub(crate) fn later() -> Vec<Document> {
             ..deployment
         }),
         Document::Release(Release { created_by: Some(by), ..release.clone() }),
-        Document::Run(Run { created_by: Some(by), ..run.clone() }),
+        Document::Run(Arc::new(Run { created_by: Some(by), ..Run::clone(run) })),
         Document::Jobs(JobBlock {
             first: JobId::new(40).unwrap(),
             count: 2,
