@@ -50,6 +50,9 @@ pub(crate) use tenure::Tenure;
 /// of the first message in it, within a few milliseconds.
 const TURN: usize = 4096;
 
+/// How often the loop lets others run before a turn, as long as each time something comes of it.
+const YIELDS: u32 = 16;
+
 /// After so many turns without waiting the loop lets others run.
 const TURNS_BEFORE_YIELD: u32 = 16;
 
@@ -149,6 +152,15 @@ impl Driver {
         Ok(self.finish().await)
     }
 
+    /// Takes what has come into the turn, without waiting.
+    fn drain(&mut self, messages: &mut Vec<Message>) {
+        while messages.len() < TURN
+            && let Ok(message) = self.inbox.try_recv()
+        {
+            messages.push(message);
+        }
+    }
+
     /// Waits until there is something to do, and makes it the turn's inputs; false when the
     /// engine has been shut down.
     async fn collect(&mut self, turns: &mut u32) -> bool {
@@ -167,8 +179,16 @@ impl Driver {
             }
             // The first of many reports wakes the loop: let those come along that are about to be
             // made, so that they share a turn.
-            if self.attempts.len() > messages.len() {
+            for _ in 0..YIELDS {
+                let before = messages.len();
+                if self.attempts.len() <= before || before >= TURN {
+                    break;
+                }
                 tokio::task::yield_now().await;
+                self.drain(&mut messages);
+                if messages.len() == before {
+                    break;
+                }
             }
         } else {
             *turns += 1;
@@ -176,11 +196,7 @@ impl Driver {
                 tokio::task::yield_now().await;
             }
         }
-        while messages.len() < TURN
-            && let Ok(message) = self.inbox.try_recv()
-        {
-            messages.push(message);
-        }
+        self.drain(&mut messages);
         for message in messages.drain(..) {
             self.receive(message);
         }
