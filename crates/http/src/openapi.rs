@@ -63,6 +63,9 @@ fn sharpen(schemas: &mut Value) {
         fields["minProperties"] = 1.into();
         fields["additionalProperties"] = json!({ "type": ["string", "number", "boolean"] });
     }
+    schemas["RunOutput"]["oneOf"] =
+        json!([{ "required": ["wrangledDataset"] }, { "required": ["deployment", "output"] }]);
+    schemas["RunOutput"]["properties"]["ignoreRecipeErrors"] = json!({ "const": false });
     let lifetime = &mut schemas["CreateToken"]["properties"]["lifetimeInDays"];
     lifetime["anyOf"] = json!([{ "const": -1 }, { "minimum": 1 }]);
 }

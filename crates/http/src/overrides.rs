@@ -11,24 +11,21 @@ use jobwright_scheduler::Page;
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::IntoParams;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::App;
 use crate::auth::Caller;
 use crate::body::{Id, Json, Query};
 use crate::deployments::NEW;
 use crate::effect::Deployer;
 use crate::list::{ListQuery, Listed};
 use crate::problem::{Problem, Sort};
+use crate::router::Routes;
 use crate::version::Version;
 use crate::view::View;
 use crate::wire::{ChangeOverride, CreateOverride, Data, OverrideBody, json};
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list, create))
-        .routes(routes!(read, change, replace, remove))
+pub(crate) fn routes() -> Routes {
+    Routes::new().routes(routes!(list, create)).routes(routes!(read, change, replace, remove))
 }
 
 /// One override: a deployment's value for a parameter.
@@ -105,7 +102,7 @@ async fn list(
         std::future::ready(Ok(rest))
     };
     let show = |it: &Kept| json(&OverrideBody::new(version, it));
-    query.answer(uri.path(), fetch, show).await
+    query.answer(&uri, fetch, show).await
 }
 
 /// Gives a deployment a value for a parameter; all later runs see it.

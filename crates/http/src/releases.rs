@@ -1,6 +1,7 @@
 //! Releases: uploaded, looked through beforehand, activated, deleted.
 
 use axum::extract::{FromRequest, OriginalUri, Request, State};
+use axum::http::Uri;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -10,7 +11,6 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
@@ -21,6 +21,7 @@ use crate::effect::Deployer;
 use crate::list::{ListQuery, Listed};
 use crate::problem::Problem;
 use crate::revision;
+use crate::router::Routes;
 use crate::shape::{self, Embed};
 use crate::version::Version;
 use crate::view::View;
@@ -32,8 +33,8 @@ use crate::wire::{
 pub(crate) const ASSOCIATIONS: [(&str, &[&str]); 3] =
     [("deployment", &["creator", "updater"]), ("creator", &[]), ("updater", &[])];
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(list_of, import))
         .routes(routes!(dry_run))
@@ -86,7 +87,7 @@ async fn list(
         }
         None => None,
     };
-    listed(version, &caller.view(), uri.path(), &query, of).await
+    listed(version, &caller.view(), &uri, &query, of).await
 }
 
 /// Lists the releases of a deployment.
@@ -105,13 +106,13 @@ async fn list_of(
 ) -> Result<Response, Problem> {
     let view = caller.view();
     found(&view, id).await?;
-    listed(version, &view, uri.path(), &query, Some(id)).await
+    listed(version, &view, &uri, &query, Some(id)).await
 }
 
 async fn listed(
     version: Version,
     view: &View,
-    path: &str,
+    uri: &Uri,
     query: &ListQuery,
     of: Option<DeploymentId>,
 ) -> Result<Response, Problem> {
@@ -137,7 +138,7 @@ async fn listed(
         }
         items.push(item);
     }
-    Ok(slice.respond(items, path, query))
+    Ok(slice.respond(items, uri, query))
 }
 
 /// Imports a package as a new release, and makes it the active one.

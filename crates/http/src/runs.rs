@@ -8,23 +8,24 @@ use jobwright_scheduler::RunHandle;
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::IntoParams;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::along::Along;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::body::{Id, Query};
 use crate::list::{ListQuery, Listed};
 use crate::problem::Problem;
 use crate::revision;
+use crate::router::Routes;
 use crate::shape::{self, Embed};
 use crate::version::Version;
 use crate::view::View;
 use crate::wait::{Wait, merged};
-use crate::wire::{Data, DeploymentBody, FlowRunBody, GroupBody, ReleaseBody, Runs, json};
+use crate::wire::{Data, DeploymentBody, FlowRunBody, GroupBody, ReleaseBody, json};
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(read))
         .routes(routes!(status))
@@ -79,7 +80,7 @@ async fn list(
     for run in &slice.items {
         items.push(shown(version, &view, run, &embed).await?);
     }
-    Ok(slice.respond(items, uri.path(), &query))
+    Ok(slice.respond(items, &uri, &query))
 }
 
 /// Reads a run.
@@ -136,8 +137,12 @@ async fn groups(version: Version, caller: Caller, Id(id): Id<RunId>) -> Result<R
     let view = caller.view();
     let handle = found(&view, id).await?;
     let groups = view.groups(id).await?;
-    let shown = groups.iter().map(|it| GroupBody::new(version, it, Some(handle.run())));
-    Ok(axum::Json(Data { data: shown.collect() }).into_response())
+    let (embed, mut along) = (Embed::parse(None, "jobGroups", &[])?, Along::with(handle.run()));
+    let mut data = Vec::with_capacity(groups.len());
+    for group in &groups {
+        data.push(crate::groups::shown(version, &view, group, &embed, &mut along).await?);
+    }
+    Ok(axum::Json(Data { data }).into_response())
 }
 
 async fn found(view: &View, id: RunId) -> Result<RunHandle, Problem> {
@@ -150,10 +155,10 @@ async fn shown(version: Version, view: &View, run: &Run, embed: &Embed) -> Resul
     if embed.has("jobGroups") {
         let jobs = embed.has_nested("jobGroups", "jobs").then_some("jobs");
         let inner = Embed::parse(jobs, "jobGroups", &crate::groups::ASSOCIATIONS)?;
-        let mut runs = Runs::from([(run.id, run.clone())]);
+        let mut along = Along::with(run);
         let mut items = Vec::with_capacity(groups.len());
         for group in &groups {
-            items.push(crate::groups::shown(version, view, group, &inner, &mut runs).await?);
+            items.push(crate::groups::shown(version, view, group, &inner, &mut along).await?);
         }
         body["jobGroups"] = json(&Data { data: embed.arrange("jobGroups", items) });
     }

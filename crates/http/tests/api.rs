@@ -12,6 +12,8 @@ mod heart;
 mod lists;
 #[path = "api/metrics.rs"]
 mod metrics;
+#[path = "api/outputs.rs"]
+mod outputs;
 #[path = "api/problems.rs"]
 mod problems;
 #[path = "api/releases.rs"]
