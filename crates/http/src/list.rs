@@ -6,7 +6,7 @@
 use axum::http::header::LINK;
 use axum::http::{HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
-use jobwright_core::StoreError;
+use jobwright_core::{DeploymentId, StoreError};
 use jobwright_scheduler::Page;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -60,6 +60,23 @@ pub(crate) struct ListQuery {
     /// Where the page before ended, as its `Link` says. Knows its order: `sort` does not matter.
     #[param(pattern = "^-?[1-9][0-9]{0,14}$")]
     cursor: Option<String>,
+}
+
+/// Whose items are listed.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OfDeployment {
+    /// Only those of this deployment.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 9007199254740991_i64)]
+    deployment_id: Option<String>,
+}
+
+impl OfDeployment {
+    pub(crate) fn parse(&self) -> Result<Option<DeploymentId>, Problem> {
+        let id = self.deployment_id.as_deref().map(str::parse::<DeploymentId>).transpose();
+        id.map_err(|error| Problem::validation(error.to_string()))
+    }
 }
 
 /// A list query that makes sense.

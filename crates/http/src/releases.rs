@@ -7,10 +7,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jobwright_core::{Bundle, DeploymentId, Release, ReleaseId, Revision};
 use jobwright_scheduler::FoundRelease;
-use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use crate::app::App;
@@ -18,7 +17,7 @@ use crate::auth::Caller;
 use crate::body::{Id, Json, Query, Upload};
 use crate::deployments::found;
 use crate::effect::Deployer;
-use crate::list::{ListQuery, Listed};
+use crate::list::{ListQuery, Listed, OfDeployment};
 use crate::problem::Problem;
 use crate::revision;
 use crate::router::Routes;
@@ -48,16 +47,6 @@ impl Listed for Release {
     }
 }
 
-/// Whose releases are listed.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(rename_all = "camelCase")]
-struct Of {
-    /// Only those of this deployment.
-    #[param(value_type = Option<i64>, minimum = 1, maximum = 9007199254740991_i64)]
-    deployment_id: Option<String>,
-}
-
 /// An upload: one part named `data`.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the body; the extractor reads the parts")]
@@ -70,7 +59,7 @@ struct PackageUpload {
 /// Lists releases, of one deployment or of all.
 #[utoipa::path(
     get, path = "/releases", tag = "releases", operation_id = "listReleases",
-    params(ListQuery, Of),
+    params(ListQuery, OfDeployment),
     responses((status = 200, description = "The releases", body = Data<ReleaseBody>)),
 )]
 async fn list(
@@ -78,15 +67,9 @@ async fn list(
     caller: Caller,
     OriginalUri(uri): OriginalUri,
     Query(query): Query<ListQuery>,
-    Query(of): Query<Of>,
+    Query(of): Query<OfDeployment>,
 ) -> Result<Response, Problem> {
-    let of = match &of.deployment_id {
-        Some(id) => {
-            let id = id.parse::<DeploymentId>();
-            Some(id.map_err(|error| Problem::validation(error.to_string()))?)
-        }
-        None => None,
-    };
+    let of = of.parse()?;
     listed(version, &caller.view(), &uri, &query, of).await
 }
 

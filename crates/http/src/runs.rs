@@ -5,16 +5,14 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use jobwright_core::{DeploymentId, ReleaseId, Run, RunId};
 use jobwright_scheduler::RunHandle;
-use serde::Deserialize;
 use serde_json::Value;
-use utoipa::IntoParams;
 use utoipa_axum::routes;
 
 use crate::along::Along;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::body::{Id, Query};
-use crate::list::{ListQuery, Listed};
+use crate::list::{ListQuery, Listed, OfDeployment};
 use crate::problem::Problem;
 use crate::revision;
 use crate::router::Routes;
@@ -42,20 +40,10 @@ impl Listed for Run {
     }
 }
 
-/// Whose runs are listed.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(rename_all = "camelCase")]
-struct Of {
-    /// Only those of this deployment.
-    #[param(value_type = Option<i64>, minimum = 1, maximum = 9007199254740991_i64)]
-    deployment_id: Option<String>,
-}
-
 /// Lists runs, of one deployment or of all.
 #[utoipa::path(
     get, path = "/flowRuns", tag = "flowRuns", operation_id = "listFlowRuns",
-    params(ListQuery, Of),
+    params(ListQuery, OfDeployment),
     responses((status = 200, description = "The runs", body = Data<FlowRunBody>)),
 )]
 async fn list(
@@ -63,11 +51,10 @@ async fn list(
     caller: Caller,
     OriginalUri(uri): OriginalUri,
     Query(query): Query<ListQuery>,
-    Query(of): Query<Of>,
+    Query(of): Query<OfDeployment>,
 ) -> Result<Response, Problem> {
     let embed = Embed::parse(query.embed.as_deref(), "flowRuns", &ASSOCIATIONS)?;
-    let of = of.deployment_id.as_deref().map(str::parse::<DeploymentId>).transpose();
-    let of = of.map_err(|error| Problem::validation(error.to_string()))?;
+    let of = of.parse()?;
     let view = caller.view();
     let fetch = |page| {
         let view = view.clone();

@@ -140,7 +140,7 @@ async fn profile_results(caller: Caller, Id(id): Id<GroupId>) -> Result<Response
 #[utoipa::path(
     get, path = "/jobGroups/{id}/pdfResults", tag = "jobGroups",
     operation_id = "getJobGroupProfilePdf",
-    responses((status = 200, description = "The profiles", body = Vec<u8>, content_type = "application/pdf")),
+    responses((status = 200, description = "The profiles", body = String, content_type = "application/pdf")),
 )]
 async fn pdf_results(caller: Caller, Id(id): Id<GroupId>) -> Result<Response, Problem> {
     let bytes = pdf::drawn(id, &profiles(&caller, id).await?);

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jobwright_core::{DeploymentId, JobKind, OutputName, PlannedJob, ReleaseId};
 use jobwright_scheduler::{Explanation, RunRequest};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -33,16 +33,16 @@ pub(super) fn routes() -> Routes {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RunOutput {
     /// The output by its id.
-    #[serde(default)]
-    #[schema(value_type = Option<WrangledOf>)]
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = WrangledOf, required = false)]
     wrangled_dataset: Option<Object<WrangledOf>>,
     /// The deployment.
-    #[serde(default)]
-    #[schema(value_type = Option<IdOf>)]
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = IdOf, required = false)]
     deployment: Option<Object<IdOf>>,
     /// The output of its primary flow.
-    #[serde(default)]
-    #[schema(value_type = Option<NameOf>)]
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = NameOf, required = false)]
     output: Option<Object<NameOf>>,
     /// Values for this run.
     #[serde(default)]
@@ -70,6 +70,11 @@ struct RunOutput {
     #[serde(default)]
     #[schema(minimum = 1, maximum = 1)]
     workspace_id: Option<i64>,
+}
+
+/// What is there is no null.
+fn said<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
 }
 
 /// Something by its id.
