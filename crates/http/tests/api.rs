@@ -28,5 +28,7 @@ mod statuses;
 mod streams;
 #[path = "api/trace.rs"]
 mod trace;
+#[path = "api/transcript.rs"]
+mod transcript;
 #[path = "api/webhooks.rs"]
 mod webhooks;
