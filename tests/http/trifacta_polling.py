@@ -3,9 +3,10 @@
 Usage: trifacta_polling.py URL TOKEN_FILE
 
 The package has two loops that poll a job group: `Client.run_job`, and `WrangleFlow.run_job` with its
-own way to send requests. Both begin with a recipe by its id, which this server has not; so what
-starts is a run of a deployment, and from the answer on everything is theirs: addresses, headers,
-reading of bodies, and the comparison that ends the loop.
+own way to send requests. The first starts a recipe by its id, which here is an output by its number, and
+everything is theirs. The second begins with flows that are being edited, which this server has not; so
+what starts is an output of a deployment, and from the answer on everything is theirs: addresses,
+headers, reading of bodies, and the comparison that ends the loop.
 
 Both loops wait for `Complete` alone: a group that failed or was cancelled is polled for ever. The
 words are checked by ending such a loop from outside, in the pause between two polls.
@@ -96,8 +97,8 @@ def cancel_of(group):
 class Recorded:
     """Hands their requests on as they are, and keeps what they got."""
 
-    def __init__(self, group):
-        self.group, self.bodies, self.urls = group, [], []
+    def __init__(self):
+        self.group, self.bodies, self.urls = {}, [], []
 
     def get(self, url, *more, **named):
         answer = requests.get(url, *more, **named)
@@ -106,25 +107,25 @@ class Recorded:
         return answer
 
     def post(self, url, **named):
-        # The only call of theirs that is not sent: see the beginning of this file.
-        assert url == URL + "/v4/jobGroups", url
-        answer = requests.Response()
-        answer.status_code, answer._content = 201, json.dumps(self.group).encode()
+        answer = requests.post(url, **named)
+        assert answer.status_code == 201, answer.text
+        self.group.update(answer.json())
         return answer
 
 
 def poll_with_client(output, then=None, most=2):
     """`Client.run_job`: returns what the last poll read, and whether the loop ended by itself."""
-    group = start(output)
-    seen = Recorded(group)
+    seen = Recorded()
     their_client.requests = seen
-    their_client.time = type("Time", (), {"sleep": Pauses(most, then(group) if then else cancel_not)})
+    pauses = Pauses(most, then(seen.group) if then else cancel_not)
+    their_client.time = type("Time", (), {"sleep": pauses})
     ended = True
     try:
-        ended = their_client.Client(URL, TOKEN).run_job(1)
+        ended = their_client.Client(URL, TOKEN).run_job(NUMBERS[output])
     except Enough:
         ended = False
-    assert all(url == "%s/v4/jobGroups/%d/status" % (URL, group["id"]) for url in seen.urls)
+    status = "%s/v4/jobGroups/%d/status" % (URL, seen.group["id"])
+    assert seen.urls and all(url == status for url in seen.urls)
     return seen.bodies[-1], ended
 
 
@@ -154,7 +155,8 @@ time_sleep = time.sleep
 tfconfig.setup_configuration("nobody", TOKEN, URL, HOME + "/.trifacta.py.conf")
 DEPLOYMENT = ask("POST", "/v4/deployments", 201, json={"name": "polled by others"})["id"]
 RELEASES = "/v4/deployments/%d/releases" % DEPLOYMENT
-ask("POST", RELEASES, 201, files={"data": ("package.yaml", PACKAGE)})
+IMPORTED = ask("POST", RELEASES, 201, files={"data": ("package.yaml", PACKAGE)})
+NUMBERS = {it["name"]: it["id"] for it in IMPORTED["outputobjects"]}
 
 for poll in (poll_with_client, poll_with_flow):
     for output, then, expect in [

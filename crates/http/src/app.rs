@@ -7,6 +7,7 @@ use jobwright_core::{Digest, Timestamp, Token};
 use jobwright_scheduler::Engine;
 use tokio::sync::watch;
 
+use crate::edge::RequestIds;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::quota::Quotas;
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     /// Counts the tokens that were revoked here, for streams that rest on them.
     pub(crate) revoked: watch::Sender<u64>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) request_ids: RequestIds,
     pub(crate) document: String,
 }
 

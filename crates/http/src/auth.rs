@@ -2,6 +2,7 @@
 //! basic authentication. What the caller may do is asked where it is done, see
 //! [`Permit`](crate::effect::Permit).
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,16 +10,16 @@ use std::time::Duration;
 use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method};
+use axum::http::{Extensions, HeaderMap, Method, Uri};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jobwright_core::{Digest, Key, Role, Token, TokenId};
+use jobwright_core::{Digest, Key, Role, Timestamp, Token, TokenId};
 
 use crate::app::App;
 use crate::effect::{Level, Permit};
 use crate::problem::{Problem, Sort};
 use crate::refusals::Place;
-use crate::secret::Secret;
+use crate::secret::{Secret, SecretError};
 use crate::view::View;
 
 /// How long a token that was found is not looked up again: a revocation by another engine on the
@@ -32,7 +33,8 @@ const MOST_REMEMBERED: usize = 4096;
 pub(crate) struct Caller {
     token: Option<Arc<Token>>,
     role: Role,
-    request: String,
+    method: Method,
+    uri: Uri,
     app: App,
 }
 
@@ -52,8 +54,9 @@ impl Caller {
     }
 
     /// The request in a few words, for audit records.
-    pub(crate) fn request(&self) -> &str {
-        &self.request
+    pub(crate) fn request(&self) -> String {
+        let path = self.uri.path().chars().take(200);
+        format!("{} {}", self.method, path.collect::<String>())
     }
 
     /// The engine, to read from: whoever has a token may.
@@ -79,10 +82,21 @@ impl FromRequestParts<App> for Caller {
                 _ => refusal,
             }
         };
+        let now = app.now();
         let token = match shown(&parts.headers).map_err(|refusal| counted(None, refusal))? {
-            Some(secret) => {
-                let hash = secret.hash();
-                let token = alive(app, hash).await;
+            Some(text) => {
+                let hash = Digest::of(text.as_bytes());
+                let token = match remembered(app, &hash, now) {
+                    Some(token) => alive(token, now),
+                    None => {
+                        // Who remembers a token knows that its form is right.
+                        let form = Secret::parse(&text).map(drop);
+                        let refuse =
+                            |error: SecretError| Problem::unauthenticated(&error.to_string());
+                        form.map_err(|error| counted(None, refuse(error)))?;
+                        found(app, hash, now).await
+                    }
+                };
                 Some(token.map_err(|refusal| counted(Some(&hash), refusal))?)
             }
             None => None,
@@ -96,66 +110,68 @@ impl FromRequestParts<App> for Caller {
             }
         };
         let id = token.as_ref().map(|token| token.id);
-        let quota = app.0.quotas.take(id, app.now(), app.options().requests_per_minute)?;
-        parts.extensions.get_or_insert_with(crate::quota::Seat::default).set(quota);
-        let path = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |uri| &uri.0).path();
-        let request = request(&parts.method, path);
-        Ok(Self { token, role, request, app: app.clone() })
+        let quota = app.0.quotas.take(id, now, app.options().requests_per_minute)?;
+        if let Some(seat) = parts.extensions.get::<crate::quota::Seat>() {
+            seat.set(quota);
+        }
+        let (method, uri) = (parts.method.clone(), asked(&parts.extensions, &parts.uri));
+        Ok(Self { token, role, method, uri, app: app.clone() })
     }
 }
 
-/// The method and the path, cut to what an audit record needs.
-fn request(method: &Method, path: &str) -> String {
-    format!("{method} {}", path.chars().take(200).collect::<String>())
+/// The URI that was asked for, whatever the router is nested under.
+pub(crate) fn asked(extensions: &Extensions, uri: &Uri) -> Uri {
+    extensions.get::<OriginalUri>().map_or(uri, |it| &it.0).clone()
 }
 
-/// The secret that the request shows, if any.
-fn shown(headers: &HeaderMap) -> Result<Option<Secret>, Problem> {
+/// The text that the request shows as its secret, if any.
+fn shown(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Problem> {
     let Some(header) = headers.get(AUTHORIZATION) else { return Ok(None) };
     let refuse = |detail: &str| Err(Problem::unauthenticated(detail));
     let Ok(text) = header.to_str() else { return refuse("the authorization is not ASCII") };
     let (scheme, rest) = text.split_once(' ').unwrap_or((text, ""));
     let secret = if scheme.eq_ignore_ascii_case("bearer") {
-        rest.trim().to_owned()
+        Cow::Borrowed(rest.trim())
     } else if scheme.eq_ignore_ascii_case("basic") {
         let pair = STANDARD.decode(rest.trim()).ok().and_then(|it| String::from_utf8(it).ok());
         match pair.as_deref().and_then(|pair| pair.split_once(':')) {
-            Some((_, password)) => password.to_owned(),
+            Some((_, password)) => Cow::Owned(password.to_owned()),
             None => return refuse("the basic authorization is not `user:token` in base64"),
         }
     } else {
         return refuse("the authorization is neither `Bearer` nor `Basic`");
     };
-    match Secret::parse(&secret) {
-        Ok(secret) => Ok(Some(secret)),
-        Err(error) => refuse(&error.to_string()),
-    }
+    Ok(Some(secret))
 }
 
-async fn alive(app: &App, hash: Digest) -> Result<Arc<Token>, Problem> {
-    let now = app.now();
+/// A token that was found a moment ago.
+fn remembered(app: &App, hash: &Digest, now: Timestamp) -> Option<Arc<Token>> {
+    let known = app.0.known.get(hash)?;
+    let (token, seen) = known.value();
+    (now.since(*seen) < REMEMBERED).then(|| Arc::clone(token))
+}
+
+/// Looks a token up.
+async fn found(app: &App, hash: Digest, now: Timestamp) -> Result<Arc<Token>, Problem> {
     let known = &app.0.known;
-    let remembered = known.get(&hash).map(|it| it.clone());
-    let token = match remembered {
-        Some((token, seen)) if now.since(seen) < REMEMBERED => token,
-        Some(_) | None => {
-            let unknown = || Problem::unauthenticated("the access token is unknown or revoked");
-            if app.0.refusals.knows(&hash, now) {
-                return Err(unknown());
-            }
-            let Some(token) = app.0.engine.token_of(hash).await? else {
-                known.remove(&hash);
-                app.0.refusals.remember(hash, now);
-                return Err(unknown());
-            };
-            if known.len() >= MOST_REMEMBERED {
-                known.clear();
-            }
-            let token = Arc::new(token);
-            known.insert(hash, (Arc::clone(&token), now));
-            token
-        }
+    let unknown = || Problem::unauthenticated("the access token is unknown or revoked");
+    if app.0.refusals.knows(&hash, now) {
+        return Err(unknown());
+    }
+    let Some(token) = app.0.engine.token_of(hash).await? else {
+        known.remove(&hash);
+        app.0.refusals.remember(hash, now);
+        return Err(unknown());
     };
+    if known.len() >= MOST_REMEMBERED {
+        known.clear();
+    }
+    let token = Arc::new(token);
+    known.insert(hash, (Arc::clone(&token), now));
+    alive(token, now)
+}
+
+fn alive(token: Arc<Token>, now: Timestamp) -> Result<Arc<Token>, Problem> {
     if token.has_expired(now) {
         return Err(Problem::unauthenticated("the access token has expired"));
     }

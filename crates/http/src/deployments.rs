@@ -7,16 +7,15 @@ use axum::response::{IntoResponse, Response};
 use jobwright_core::{Deployment, DeploymentId, DeploymentName, Kind, Retention, Revision};
 use jobwright_scheduler::{DeploymentChange, Page};
 use serde_json::Value;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::App;
 use crate::auth::Caller;
 use crate::body::{Id, Json, Query};
 use crate::effect::{Deployer, Operator};
 use crate::list::{ListQuery, Listed};
 use crate::problem::Problem;
 use crate::revision;
+use crate::router::Routes;
 use crate::shape::{self, Embed};
 use crate::version::Version;
 use crate::view::View;
@@ -35,8 +34,8 @@ pub(crate) const ASSOCIATIONS: [(&str, &[&str]); 4] = [
 /// How many releases are shown along with a deployment.
 const RELEASES: u32 = 200;
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list, create))
         .routes(routes!(read, change, remove))
         .routes(routes!(pause))
@@ -76,7 +75,7 @@ async fn list(
     for deployment in &slice.items {
         items.push(shown(version, &view, deployment, &embed).await?);
     }
-    Ok(slice.respond(items, uri.path(), &query))
+    Ok(slice.respond(items, &uri, &query))
 }
 
 /// Makes a deployment without releases.

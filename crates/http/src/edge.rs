@@ -2,18 +2,21 @@
 //! failure the one error body. A panic is a failed request, never the end of the server.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::extract::{MatchedPath, OriginalUri, Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::ACCEPT;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
+use jobwright_core::Timestamp;
 use tracing::Instrument;
 use tracing::field::Empty;
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::auth::asked;
 use crate::problem::{Problem, Sort};
 use crate::quota::Seat;
 use crate::run::traceparent;
@@ -26,24 +29,26 @@ const OLD_REQUEST_ID: HeaderName = HeaderName::from_static("x-trifacta-request-i
 const MAX_ID: usize = 128;
 
 pub(crate) async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let id = request_id(request.headers());
-    let seat = Seat::default();
-    request.extensions_mut().insert(seat.clone());
-    let path = request.extensions().get::<OriginalUri>().map_or(request.uri(), |uri| &uri.0);
-    let path = path.path().to_owned();
-    let route = request.extensions().get::<MatchedPath>().map(|it| it.as_str().to_owned());
+    let began = app.now();
+    let id = request_id(request.headers()).unwrap_or_else(|| app.0.request_ids.draw(began));
+    let seat = app.options().requests_per_minute.map(|_| Seat::default());
+    if let Some(seat) = &seat {
+        request.extensions_mut().insert(seat.clone());
+    }
+    let uri = asked(request.extensions(), request.uri());
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map(MatchedPath::as_str);
     let method = request.method().clone();
     let wants_problem = wants_problem(request.headers());
-    let began = app.now();
 
     let span = tracing::info_span!(
         "http.request",
         otel.kind = "server",
-        otel.name = format_args!("{method} {}", route.as_deref().unwrap_or("none")),
+        otel.name = format_args!("{method} {}", route.unwrap_or("none")),
         otel.status_code = Empty,
-        request_id = id,
+        request_id = text(&id),
         http.request.method = %method,
-        http.route = route.as_deref(),
+        http.route = route,
         http.response.status_code = Empty,
         traceparent = traceparent(request.headers()).map(tracing::field::display),
     );
@@ -52,22 +57,22 @@ pub(crate) async fn edge(State(app): State<App>, mut request: Request, next: Nex
     let mut response = match answered {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => {
-            span.in_scope(|| tracing::error!(path, "a handler panicked"));
+            span.in_scope(|| tracing::error!(path = uri.path(), "a handler panicked"));
             failed(Problem::new(Sort::Internal, "the server failed: see its log"))
         }
         Err(_) => failed(Problem::new(Sort::Timeout, "the request took too long")),
     };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        response = problem.render(&path, &id, wants_problem);
+        response = problem.render(uri.path(), text(&id), wants_problem);
     }
     let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        headers.insert(REQUEST_ID, value.clone());
-        headers.insert(OLD_REQUEST_ID, value);
+    headers.insert(REQUEST_ID, id.clone());
+    headers.insert(OLD_REQUEST_ID, id);
+    if let Some(seat) = &seat {
+        seat.write(headers);
     }
-    seat.write(headers);
     let (status, took) = (response.status().as_u16(), app.now().since(began));
-    app.0.metrics.answered(route.as_deref().unwrap_or("none"), method.as_str(), status, took);
+    app.0.metrics.answered(route.unwrap_or("none"), method.as_str(), status, took);
     span.record("http.response.status_code", status);
     if status >= 500 {
         span.record("otel.status_code", "ERROR");
@@ -78,8 +83,8 @@ pub(crate) async fn edge(State(app): State<App>, mut request: Request, next: Nex
 
 /// The answer where no route fits, or none with this method: clients expect 404 for both.
 pub(crate) async fn no_route(request: Request) -> Problem {
-    let path = request.extensions().get::<OriginalUri>().map_or(request.uri(), |uri| &uri.0).path();
-    Problem::new(Sort::NoRoute, format!("Cannot {} {path}", request.method()))
+    let uri = asked(request.extensions(), request.uri());
+    Problem::new(Sort::NoRoute, format!("Cannot {} {}", request.method(), uri.path()))
 }
 
 fn failed(problem: Problem) -> Response {
@@ -89,23 +94,42 @@ fn failed(problem: Problem) -> Response {
     response
 }
 
-/// The id that the client gave, if it is fit for logs; else a new one.
-fn request_id(headers: &HeaderMap) -> String {
-    let given = headers.get(REQUEST_ID).or_else(|| headers.get(OLD_REQUEST_ID));
-    let given = given.and_then(|it| it.to_str().ok());
-    let fits = |id: &&str| {
-        (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
-    };
-    match given.filter(fits) {
-        Some(id) => id.to_owned(),
-        None => drawn(),
-    }
+/// The id that the client gave, if it is fit for logs.
+fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    let given = headers.get(REQUEST_ID).or_else(|| headers.get(OLD_REQUEST_ID))?;
+    let id = given.as_bytes();
+    let fits = (1..=MAX_ID).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic);
+    fits.then(|| given.clone())
 }
 
-fn drawn() -> String {
-    #[expect(clippy::disallowed_methods, reason = "this is a door: one id per request")]
-    let id = Uuid::now_v7();
-    id.to_string()
+fn text(id: &HeaderValue) -> &str {
+    id.to_str().unwrap_or_default()
+}
+
+/// Draws the ids of requests: the time, and a number that is random in each server and counts on.
+/// Asking the operating system for each would cost more than the rest of a small request.
+pub(crate) struct RequestIds {
+    first: u128,
+    drawn: AtomicU64,
+}
+
+impl RequestIds {
+    pub(crate) fn new() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "this is a door: one id per router")]
+        let first = Uuid::now_v7().as_u128();
+        Self { first, drawn: AtomicU64::new(0) }
+    }
+
+    fn draw(&self, now: Timestamp) -> HeaderValue {
+        let count = self.drawn.fetch_add(1, Ordering::Relaxed);
+        let [_, _, _, _, _, _, number @ ..] =
+            self.first.wrapping_add(u128::from(count)).to_be_bytes();
+        let millis = now.as_millis().cast_unsigned();
+        let id = uuid::Builder::from_unix_timestamp_millis(millis, &number).into_uuid();
+        let mut buffer = Uuid::encode_buffer();
+        let text = id.hyphenated().encode_lower(&mut buffer);
+        HeaderValue::from_str(text).expect("it is ASCII")
+    }
 }
 
 fn wants_problem(headers: &HeaderMap) -> bool {

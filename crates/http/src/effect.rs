@@ -48,6 +48,15 @@ levels! {
     Admin;
 }
 
+/// Which jobs of a group run once more.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Again {
+    /// Those that did not succeed.
+    WhatFailed,
+    /// Those that publish.
+    Publications,
+}
+
 /// The proof that somebody may do what a role may do.
 #[derive(Debug)]
 pub(crate) struct Permit<L> {
@@ -79,12 +88,16 @@ impl Permit<Operator> {
         ask(self.engine.run(id)).await
     }
 
-    pub(crate) async fn rerun(
+    pub(crate) async fn again(
         &self,
         id: GroupId,
+        what: Again,
         key: Option<&str>,
     ) -> Result<RunHandle, RerunError> {
-        let request = self.engine.rerun(id);
+        let request = match what {
+            Again::WhatFailed => self.engine.rerun(id),
+            Again::Publications => self.engine.publish(id),
+        };
         match key {
             Some(key) => request.idempotency_key(key).await,
             None => request.await,

@@ -9,24 +9,23 @@ use jobwright_scheduler::{EnvironmentError, Page};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::IntoParams;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::App;
 use crate::auth::Caller;
 use crate::body::{Id, Json, Query};
 use crate::effect::Admin;
 use crate::list::{ListQuery, Listed, truth};
 use crate::problem::{Problem, Sort};
 use crate::revision;
+use crate::router::Routes;
 use crate::version::Version;
 use crate::view::View;
 use crate::wire::{
     Data, EnvironmentBody, EnvironmentPackage, Object, SetEnvironment, json as shown,
 };
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list, create))
         .routes(routes!(export, import))
         .routes(routes!(read, change, replace, remove))
@@ -59,7 +58,7 @@ async fn list(
         async move { view.environment_page(page).await }
     };
     let show = |it: &EnvironmentParameter| shown(&EnvironmentBody::new(it));
-    query.answer(uri.path(), fetch, show).await
+    query.answer(&uri, fetch, show).await
 }
 
 /// Makes a parameter; all later runs see it.

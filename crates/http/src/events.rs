@@ -14,7 +14,6 @@ use jobwright_scheduler::{Notice, Subscription};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::IntoParams;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
@@ -23,6 +22,7 @@ use crate::body::{Id, Query};
 use crate::lease::Lease;
 use crate::problem::Problem;
 use crate::quota::OpenStream;
+use crate::router::Routes;
 use crate::view::View;
 use crate::wire::{EventBody, ServerSentEvent};
 
@@ -32,8 +32,8 @@ const RETRY: u64 = 2_000;
 /// How many groups' first jobs a stream of all groups remembers.
 const MOST_REMEMBERED: usize = 10_000;
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(of_group)).routes(routes!(all))
+pub(crate) fn routes() -> Routes {
+    Routes::new().routes(routes!(of_group)).routes(routes!(all))
 }
 
 /// Streams the events of a job group, from its beginning or from after `Last-Event-ID`. Ends with

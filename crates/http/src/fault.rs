@@ -132,7 +132,7 @@ impl From<PrepareError> for Problem {
             PrepareError::NoDeployment(_) | PrepareError::NoSuchRelease(_) => {
                 sorted!(NotFound, error)
             }
-            PrepareError::Paused(_) => sorted!(Conflict, error),
+            PrepareError::Paused(_) | PrepareError::NotActive { .. } => sorted!(Conflict, error),
             PrepareError::Parameters(faults) => {
                 let place = |fault: &Fault| Place { pointer: None, detail: told(fault) };
                 let errors = faults.faults.iter().map(place).collect();

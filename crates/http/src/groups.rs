@@ -1,18 +1,22 @@
 //! Job groups: listed, watched, cancelled, and what they read and write.
 
+mod pdf;
 mod results;
 
 use axum::extract::{OriginalUri, State};
+use axum::http::Uri;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use jobwright_core::{DeploymentId, GroupId, GroupSummary, RunId, Status};
+use jobwright_core::{
+    DeploymentId, GroupId, GroupSummary, OutputTrigger, Run, RunId, Status, StoreError, TokenId,
+};
 use jobwright_scheduler::Page;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::IntoParams;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::along::Along;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::body::{Id, Query};
@@ -20,18 +24,20 @@ use crate::effect::{Operator, Permit};
 use crate::list::{ListQuery, Listed};
 use crate::problem::Problem;
 use crate::revision;
+use crate::router::Routes;
 use crate::shape::{self, Embed};
 use crate::version::Version;
 use crate::view::View;
 use crate::wait::{self, Wait};
-use crate::wire::{CanceledBody, Data, GroupBody, JobBody, Runs, json as json_of};
+use crate::wire::{CanceledBody, Data, GroupBody, JobBody, json as json_of};
 
 /// What can be shown along with a job group.
-pub(crate) const ASSOCIATIONS: [(&str, &[&str]); 6] = [
+pub(crate) const ASSOCIATIONS: [(&str, &[&str]); 7] = [
     ("jobs", &["jobGroup", "creator"]),
     ("creator", &[]),
     ("updater", &[]),
     ("flowrun", &[]),
+    ("wrangledDataset", &[]),
     ("deployment", &[]),
     ("release", &[]),
 ];
@@ -39,8 +45,8 @@ pub(crate) const ASSOCIATIONS: [(&str, &[&str]); 6] = [
 /// The most groups that one request cancels.
 const MOST_CANCELED: u32 = 1_000;
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(library))
         .routes(routes!(count))
@@ -52,9 +58,15 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(results::routes())
 }
 
-impl Listed for GroupSummary {
+/// A job group on its way into a list, with its run where that is looked at.
+struct Group {
+    summary: GroupSummary,
+    run: Option<Run>,
+}
+
+impl Listed for Group {
     fn id(&self) -> i64 {
-        self.id.get()
+        self.summary.id.get()
     }
 }
 
@@ -76,6 +88,15 @@ struct Which {
     #[serde(rename = "dateFilter[createdAt][gte]")]
     #[param(value_type = Option<i64>)]
     created_from: Option<String>,
+    /// Only those that were started so: runs over the API are `api`, whatever they said of
+    /// themselves.
+    #[param(pattern = "^(ui|schedule|api|cli)$")]
+    ranfrom: Option<String>,
+    /// Only those that were started for this: all are `recipe`.
+    ranfor: Option<String>,
+    /// Only those of the token that asks: `currentUser`; `all` is what holds where nothing is said.
+    #[param(pattern = "^(all|currentUser)$")]
+    run_by: Option<String>,
 }
 
 /// The same, understood.
@@ -84,10 +105,15 @@ struct Filter {
     deployment: Option<DeploymentId>,
     run: Option<RunId>,
     from: Option<i64>,
+    trigger: Option<OutputTrigger>,
+    /// The token of those that are meant, where only one's are.
+    by: Option<Option<TokenId>>,
+    /// None is meant: there are no such groups.
+    nothing: bool,
 }
 
 impl Which {
-    fn parse(&self) -> Result<Filter, Problem> {
+    fn parse(&self, caller: &Caller) -> Result<Filter, Problem> {
         let wrong = |error: &dyn std::fmt::Display| Problem::validation(error.to_string());
         let status = self.status.as_deref().map(word).transpose()?;
         let deployment = self.deployment_id.as_deref().map(str::parse).transpose();
@@ -98,6 +124,26 @@ impl Which {
             deployment: deployment.map_err(|error| wrong(&error))?,
             run: run.map_err(|error| wrong(&error))?,
             from: from.map_err(|error| wrong(&error))?,
+            trigger: match self.ranfrom.as_deref() {
+                Some("api") => Some(OutputTrigger::Manual),
+                Some("schedule") => Some(OutputTrigger::Scheduled),
+                Some("ui" | "cli") | None => None,
+                Some(other) => {
+                    let detail =
+                        format!("`ranfrom` is one of ui, schedule, api, cli, not `{other}`");
+                    return Err(Problem::validation(detail));
+                }
+            },
+            by: match self.run_by.as_deref() {
+                None | Some("all") => None,
+                Some("currentUser") => Some(caller.token()),
+                Some(other) => {
+                    let detail = format!("`runBy` is `all` or `currentUser`, not `{other}`");
+                    return Err(Problem::validation(detail));
+                }
+            },
+            nothing: matches!(self.ranfrom.as_deref(), Some("ui" | "cli"))
+                || self.ranfor.as_ref().is_some_and(|it| it.split(',').all(|it| it != "recipe")),
         })
     }
 }
@@ -111,11 +157,41 @@ fn word(text: &str) -> Result<Status, Problem> {
 }
 
 impl Filter {
-    fn takes(&self, group: &GroupSummary) -> bool {
-        self.status.is_none_or(|status| group.status == status)
-            && self.deployment.is_none_or(|id| group.deployment == id)
-            && self.from.is_none_or(|from| group.created_at.as_millis() >= from)
+    /// Whether the runs of groups must be known to say what is meant.
+    fn looks_at_runs(&self) -> bool {
+        self.trigger.is_some() || self.by.is_some()
     }
+
+    fn takes(&self, group: &Group) -> bool {
+        let Group { summary, run } = group;
+        let of_run = |is: &dyn Fn(&Run) -> bool| run.as_ref().is_some_and(is);
+        !self.nothing
+            && self.status.is_none_or(|status| summary.status == status)
+            && self.deployment.is_none_or(|id| summary.deployment == id)
+            && self.run.is_none_or(|id| summary.run == id)
+            && self.from.is_none_or(|from| summary.created_at.as_millis() >= from)
+            && self.trigger.is_none_or(|trigger| of_run(&|run| run.trigger == trigger))
+            && self.by.is_none_or(|by| of_run(&|run| run.created_by == by))
+    }
+}
+
+/// Job groups with their runs, or without them where nobody looks at those.
+async fn with_runs(
+    view: &View,
+    groups: Vec<GroupSummary>,
+    looks_at_runs: bool,
+) -> Result<Vec<Group>, StoreError> {
+    let mut all: Vec<Group> = Vec::with_capacity(groups.len());
+    for summary in groups {
+        // The groups of a run come one after the other.
+        let known = all.last().and_then(|it| it.run.clone()).filter(|run| run.id == summary.run);
+        let run = match known {
+            None if looks_at_runs => view.find_run(summary.run).await?.map(|it| it.run().clone()),
+            known => known,
+        };
+        all.push(Group { summary, run });
+    }
+    Ok(all)
 }
 
 /// Lists job groups.
@@ -131,7 +207,7 @@ async fn list(
     Query(query): Query<ListQuery>,
     Query(which): Query<Which>,
 ) -> Result<Response, Problem> {
-    listed(version, &caller.view(), uri.path(), &query, &which).await
+    listed(version, &caller, &uri, query, &which).await
 }
 
 /// Lists job groups, by the name that newer clients use.
@@ -147,7 +223,7 @@ async fn library(
     Query(query): Query<ListQuery>,
     Query(which): Query<Which>,
 ) -> Result<Response, Problem> {
-    listed(version, &caller.view(), uri.path(), &query, &which).await
+    listed(version, &caller, &uri, query, &which).await
 }
 
 /// Counts job groups.
@@ -157,13 +233,14 @@ async fn library(
     responses((status = 200, description = "How many there are", body = Object)),
 )]
 async fn count(caller: Caller, Query(which): Query<Which>) -> Result<Response, Problem> {
-    let (view, filter) = (caller.view(), which.parse()?);
+    let (view, filter) = (caller.view(), which.parse(&caller)?);
     let (mut page, mut count) = (Page::oldest(1_000), 0_usize);
     loop {
         let groups = view.groups_page(filter.run, page).await?;
+        let groups = with_runs(&view, groups, filter.looks_at_runs()).await?;
         count += groups.iter().filter(|group| filter.takes(group)).count();
         match groups.last() {
-            Some(last) if groups.len() == 1_000 => page = page.after(last.id.get()),
+            Some(last) if groups.len() == 1_000 => page = page.after(last.id()),
             Some(_) | None => return Ok(axum::Json(json!({ "count": count })).into_response()),
         }
     }
@@ -171,26 +248,27 @@ async fn count(caller: Caller, Query(which): Query<Which>) -> Result<Response, P
 
 async fn listed(
     version: Version,
-    view: &View,
-    path: &str,
-    query: &ListQuery,
+    caller: &Caller,
+    uri: &Uri,
+    mut query: ListQuery,
     which: &Which,
 ) -> Result<Response, Problem> {
     let embed = Embed::parse(query.embed.as_deref(), "jobGroups", &ASSOCIATIONS)?;
-    let filter = which.parse()?;
-    let of = filter.run;
+    query.filter_fields.get_or_insert_with(|| "id,name".to_owned());
+    let (view, filter) = (caller.view(), which.parse(caller)?);
+    let (of, looks_at_runs) = (filter.run, filter.looks_at_runs() || query.looks_inside());
     let fetch = |page| {
         let view = view.clone();
-        async move { view.groups_page(of, page).await }
+        async move { with_runs(&view, view.groups_page(of, page).await?, looks_at_runs).await }
     };
-    let show = |it: &GroupSummary| json_of(&GroupBody::new(version, it, None));
+    let show = |it: &Group| json_of(&GroupBody::new(version, &it.summary, it.run.as_ref()));
     let slice = query.parse()?.slice(fetch, |it| filter.takes(it), show).await?;
-    let mut runs = Runs::new();
+    let mut along = Along::default();
     let mut items = Vec::with_capacity(slice.items.len());
     for group in &slice.items {
-        items.push(shown(version, view, group, &embed, &mut runs).await?);
+        items.push(shown(version, &view, &group.summary, &embed, &mut along).await?);
     }
-    Ok(slice.respond(items, path, query))
+    Ok(slice.respond(items, uri, &query))
 }
 
 /// Reads a job group.
@@ -211,7 +289,7 @@ async fn read(
     let embed = Embed::parse(query.embed.as_deref(), "jobGroups", &ASSOCIATIONS)?;
     let view = caller.view();
     let group = wait::summary(&app, &caller, id, &wait).await?;
-    let body = shown(version, &view, &group, &embed, &mut Runs::new()).await?;
+    let body = shown(version, &view, &group, &embed, &mut Along::default()).await?;
     Ok(revision::by_content(&headers, &shape::pick(body, query.fields.as_deref())))
 }
 
@@ -227,7 +305,7 @@ async fn status(
     Id(id): Id<GroupId>,
     Query(wait): Query<Wait>,
 ) -> Result<Response, Problem> {
-    Ok(bare(wait::summary(&app, &caller, id, &wait).await?.status))
+    Ok(bare(wait::status(&app, &caller, id, &wait).await?))
 }
 
 /// A status as a bare JSON string; whether it is final stands in a header.
@@ -270,14 +348,12 @@ async fn cancel(caller: Caller, Id(id): Id<GroupId>) -> Result<Response, Problem
 async fn cancel_all(caller: Caller, Query(which): Query<Which>) -> Result<Response, Problem> {
     let nothing = jobwright_core::Key { kind: jobwright_core::Kind::Group, id: 0 };
     let permit = caller.permit::<Operator>(nothing).await?;
-    let (view, filter) = (caller.view(), which.parse()?);
+    let (view, filter) = (caller.view(), which.parse(&caller)?);
     let live = view.live_groups_page(Page::oldest(MOST_CANCELED)).await?;
-    let meant = live
-        .into_iter()
-        .filter(|group| filter.takes(group) && filter.run.is_none_or(|run| group.run == run));
+    let live = with_runs(&view, live, filter.looks_at_runs()).await?;
     let mut done = Vec::new();
-    for group in meant {
-        done.push(canceled(&permit, &view, group.id).await?);
+    for group in live.iter().filter(|group| filter.takes(group)) {
+        done.push(canceled(&permit, &view, group.summary.id).await?);
     }
     Ok(axum::Json(Data { data: done }).into_response())
 }
@@ -301,15 +377,13 @@ pub(crate) async fn shown(
     view: &View,
     group: &GroupSummary,
     embed: &Embed,
-    runs: &mut Runs,
+    along: &mut Along,
 ) -> Result<Value, Problem> {
-    if !runs.contains_key(&group.run)
-        && let Some(run) = view.find_run(group.run).await?
-    {
-        runs.insert(group.run, run.run().clone());
-    }
-    let run = runs.get(&group.run);
-    let mut body = GroupBody::new(version, group, run);
+    let run = along.run(view, group.run).await?;
+    let run = run.as_ref();
+    let output = along.wrangled(view, group, run).await?;
+    let id = output.as_ref().map(|(id, _)| *id);
+    let mut body = GroupBody::new(version, group, run).with_output(version, id);
     if embed.has("jobs") {
         let it = view.group(group.id).await?;
         let by = run.and_then(|run| run.created_by);
@@ -321,6 +395,11 @@ pub(crate) async fn shown(
         body.profiling_enabled = Some(it.plan.jobs.iter().any(profile));
     }
     let mut body = json_of(&body);
+    if let Some((id, name)) = output.filter(|_| embed.has("wrangledDataset")) {
+        let of = json!({ "id": group.deployment });
+        body["wrangledDataset"] =
+            json!({ "id": id.get(), "name": name, "wrangled": true, "flow": of });
+    }
     if let Some(run) = run.filter(|_| embed.has("flowrun")) {
         body["flowrun"] = crate::runs::bare(version, view, run).await?;
     }

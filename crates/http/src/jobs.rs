@@ -5,20 +5,19 @@ use axum::response::{IntoResponse, Response};
 use jobwright_core::JobId;
 use jobwright_scheduler::GroupView;
 use serde_json::json;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::App;
 use crate::auth::Caller;
 use crate::body::Id;
 use crate::problem::Problem;
 use crate::revision;
+use crate::router::Routes;
 use crate::version::Version;
 use crate::view::View;
 use crate::wire::{JobBody, json as shown, waiting as because};
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(read)).routes(routes!(status)).routes(routes!(waiting))
+pub(crate) fn routes() -> Routes {
+    Routes::new().routes(routes!(read)).routes(routes!(status)).routes(routes!(waiting))
 }
 
 /// Reads a job.

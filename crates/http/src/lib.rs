@@ -56,9 +56,11 @@ mod refusals;
 mod revision;
 mod wait;
 
+mod along;
 mod fault;
 mod list;
 mod shape;
+mod wrangled;
 
 mod wire;
 

@@ -3,10 +3,10 @@
 //! In the order of ids, pages come straight from the store. Sorted or filtered by anything else,
 //! up to [`MOST_SCANNED`] documents are looked at.
 
-use axum::http::HeaderValue;
 use axum::http::header::LINK;
+use axum::http::{HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
-use jobwright_core::StoreError;
+use jobwright_core::{DeploymentId, StoreError};
 use jobwright_scheduler::Page;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ pub(crate) struct ListQuery {
     /// Only what has this text in one of `filterFields`.
     filter: Option<String>,
     /// Members that `filter` looks at, with commas between; `name` where nothing is said.
-    filter_fields: Option<String>,
+    pub(crate) filter_fields: Option<String>,
     /// How `filter` looks: `fuzzy`, `contains`, `exact`, `exactIgnoreCase`.
     #[param(pattern = "^(fuzzy|contains|exact|exactIgnoreCase)$")]
     filter_type: Option<String>,
@@ -60,6 +60,23 @@ pub(crate) struct ListQuery {
     /// Where the page before ended, as its `Link` says. Knows its order: `sort` does not matter.
     #[param(pattern = "^-?[1-9][0-9]{0,14}$")]
     cursor: Option<String>,
+}
+
+/// Whose items are listed.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OfDeployment {
+    /// Only those of this deployment.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 9007199254740991_i64)]
+    deployment_id: Option<String>,
+}
+
+impl OfDeployment {
+    pub(crate) fn parse(&self) -> Result<Option<DeploymentId>, Problem> {
+        let id = self.deployment_id.as_deref().map(str::parse::<DeploymentId>).transpose();
+        id.map_err(|error| Problem::validation(error.to_string()))
+    }
 }
 
 /// A list query that makes sense.
@@ -272,7 +289,7 @@ impl List {
 
 impl<T> Slice<T> {
     /// The response: `{"data": […]}`, with the way to the next page.
-    pub(crate) fn respond(self, items: Vec<Value>, path: &str, query: &ListQuery) -> Response {
+    pub(crate) fn respond(self, items: Vec<Value>, uri: &Uri, query: &ListQuery) -> Response {
         let items = items.into_iter().map(|it| shape::pick(it, query.fields.as_deref()));
         let mut body = json!({ "data": items.collect::<Vec<_>>() });
         if let Some(count) = self.count {
@@ -280,7 +297,8 @@ impl<T> Slice<T> {
         }
         let mut response = axum::Json(body).into_response();
         if let Some(cursor) = self.next {
-            let link = format!("<{path}?{}cursor={cursor}>; rel=\"next\"", query.without_cursor());
+            let (path, rest) = (uri.path(), without_place(uri));
+            let link = format!("<{path}?{rest}cursor={cursor}>; rel=\"next\"");
             if let Ok(link) = HeaderValue::from_str(&link) {
                 response.headers_mut().insert(LINK, link);
             }
@@ -290,10 +308,15 @@ impl<T> Slice<T> {
 }
 
 impl ListQuery {
+    /// Whether items are sorted or filtered by more than their ids.
+    pub(crate) fn looks_inside(&self) -> bool {
+        self.filter.is_some() || self.sort.is_some()
+    }
+
     /// Answers with the slice that was asked for, where an item is shown by itself.
     pub(crate) async fn answer<T, F>(
         &self,
-        path: &str,
+        uri: &Uri,
         fetch: impl Fn(Page) -> F,
         show: impl Fn(&T) -> Value,
     ) -> Result<Response, Problem>
@@ -303,35 +326,16 @@ impl ListQuery {
     {
         let slice = self.parse()?.slice(fetch, |_| true, &show).await?;
         let items = slice.items.iter().map(show).collect();
-        Ok(slice.respond(items, path, self))
-    }
-
-    /// The query as it was, but for the place in the list.
-    fn without_cursor(&self) -> String {
-        let members = [
-            ("limit", &self.limit),
-            ("sort", &self.sort),
-            ("filter", &self.filter),
-            ("filterFields", &self.filter_fields),
-            ("filterType", &self.filter_type),
-            ("fields", &self.fields),
-            ("embed", &self.embed),
-            ("includeCount", &self.include_count),
-        ];
-        let given = members.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-        given.map(|(name, value)| format!("{name}={}&", escaped(value))).collect()
+        Ok(slice.respond(items, uri, self))
     }
 }
 
-/// A text as it stands in a query.
-fn escaped(text: &str) -> String {
-    let escape = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-            char::from(byte).to_string()
-        }
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(escape).collect()
+/// The query as it was, but for the place in the list.
+fn without_place(uri: &Uri) -> String {
+    let members = uri.query().unwrap_or_default().split('&');
+    let is_place =
+        |it: &&str| it.is_empty() || it.starts_with("cursor=") || it.starts_with("offset=");
+    members.filter(|it| !is_place(it)).map(|it| format!("{it}&")).collect()
 }
 
 impl Filter {

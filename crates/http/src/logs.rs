@@ -17,7 +17,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use thiserror::Error;
 use utoipa::IntoParams;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
@@ -27,6 +26,7 @@ use crate::lease::Lease;
 use crate::list::truth;
 use crate::problem::{Problem, Sort, told};
 use crate::quota::OpenStream;
+use crate::router::Routes;
 use crate::view::View;
 
 /// How many lines are read where nothing is said, and at most.
@@ -82,8 +82,8 @@ pub struct LogSourceError {
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(logs))
+pub(crate) fn routes() -> Routes {
+    Routes::new().routes(routes!(logs))
 }
 
 /// Which part of a log.

@@ -6,8 +6,8 @@ mod exposition;
 mod histogram;
 mod meter;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -29,26 +29,31 @@ const NAMES_WITHIN: Duration = Duration::from_secs(1);
 /// What is counted of the API.
 #[derive(Default)]
 pub(crate) struct Metrics {
-    requests: DashMap<Series, Arc<Histogram>>,
+    routes: DashMap<String, Arc<OfRoute>>,
     lagged: AtomicU64,
 }
 
-/// Whose requests: a route as it is registered.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Series {
-    route: String,
-    method: &'static str,
-    class: u16,
-}
+/// The requests of a route as it is registered, by their methods and the classes of their statuses.
+#[derive(Default)]
+struct OfRoute([[OnceLock<Histogram>; CLASSES]; METHODS.len()]);
+
+const METHODS: [&str; 8] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "other"];
+
+/// From `0xx` to `5xx`.
+const CLASSES: usize = 6;
 
 impl Metrics {
     /// Counts a request that was answered.
     pub(crate) fn answered(&self, route: &str, method: &str, status: u16, took: Duration) {
-        let known = ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"];
-        let method = known.into_iter().find(|it| *it == method).unwrap_or("other");
-        let series = Series { route: route.to_owned(), method, class: status / 100 };
-        let new = || Arc::new(Histogram::new(REQUEST));
-        self.requests.entry(series).or_insert_with(new).record(took);
+        let method = METHODS.iter().position(|it| *it == method).unwrap_or(METHODS.len() - 1);
+        let class = usize::from(status / 100).min(CLASSES - 1);
+        let record = |of: &OfRoute| {
+            of.0[method][class].get_or_init(|| Histogram::new(REQUEST)).record(took);
+        };
+        match self.routes.get(route) {
+            Some(of) => record(&of),
+            None => record(&self.routes.entry(route.to_owned()).or_default()),
+        }
     }
 
     /// Counts what a slow reader of a stream missed.
@@ -66,14 +71,20 @@ impl Metrics {
         page.counter("jobwright_sse_lagged_total", "Turns and lines that slow streams missed.")
             .sample(&[], self.lagged.load(Ordering::Relaxed));
         let mut all: Vec<_> =
-            self.requests.iter().map(|it| (it.key().clone(), Arc::clone(it.value()))).collect();
+            self.routes.iter().map(|it| (it.key().clone(), Arc::clone(it.value()))).collect();
         all.sort_by(|(one, _), (other, _)| one.cmp(other));
         let help = "From the headers of a request to those of its response.";
         let mut family = page.histogram("jobwright_http_request_duration_seconds", help);
-        for (Series { route, method, class }, histogram) in &all {
-            let class = format!("{class}xx");
-            let labels = [("route", &**route), ("method", method), ("status_class", &class)];
-            family.samples(&labels, histogram);
+        for (route, of) in &all {
+            for (method, classes) in METHODS.iter().zip(&of.0) {
+                for (class, histogram) in classes.iter().enumerate() {
+                    let Some(histogram) = histogram.get() else { continue };
+                    let class = format!("{class}xx");
+                    let labels =
+                        [("route", &**route), ("method", method), ("status_class", &class)];
+                    family.samples(&labels, histogram);
+                }
+            }
         }
     }
 }

@@ -63,6 +63,14 @@ fn sharpen(schemas: &mut Value) {
         fields["minProperties"] = 1.into();
         fields["additionalProperties"] = json!({ "type": ["string", "number", "boolean"] });
     }
+    schemas["RunOutput"]["oneOf"] = json!([
+        {
+            "required": ["wrangledDataset"],
+            "properties": { "deployment": false, "output": false },
+        },
+        { "required": ["deployment", "output"], "properties": { "wrangledDataset": false } },
+    ]);
+    schemas["RunOutput"]["properties"]["ignoreRecipeErrors"] = json!({ "const": false });
     let lifetime = &mut schemas["CreateToken"]["properties"]["lifetimeInDays"];
     lifetime["anyOf"] = json!([{ "const": -1 }, { "minimum": 1 }]);
 }

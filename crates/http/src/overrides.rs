@@ -8,27 +8,22 @@ use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use jobwright_core::{Deployment, DeploymentId, Digest, ID_LIMIT, ParameterName};
 use jobwright_scheduler::Page;
-use serde::Deserialize;
 use serde_json::Value;
-use utoipa::IntoParams;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::App;
 use crate::auth::Caller;
 use crate::body::{Id, Json, Query};
 use crate::deployments::NEW;
 use crate::effect::Deployer;
-use crate::list::{ListQuery, Listed};
+use crate::list::{ListQuery, Listed, OfDeployment};
 use crate::problem::{Problem, Sort};
+use crate::router::Routes;
 use crate::version::Version;
 use crate::view::View;
 use crate::wire::{ChangeOverride, CreateOverride, Data, OverrideBody, json};
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list, create))
-        .routes(routes!(read, change, replace, remove))
+pub(crate) fn routes() -> Routes {
+    Routes::new().routes(routes!(list, create)).routes(routes!(read, change, replace, remove))
 }
 
 /// One override: a deployment's value for a parameter.
@@ -62,21 +57,11 @@ fn id_of(deployment: DeploymentId, name: &ParameterName) -> i64 {
     bits.unwrap_or_default().clamp(1, ID_LIMIT - 1)
 }
 
-/// Whose overrides are listed.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(rename_all = "camelCase")]
-struct Of {
-    /// Only those of this deployment.
-    #[param(value_type = Option<i64>, minimum = 1, maximum = 9007199254740991_i64)]
-    deployment_id: Option<String>,
-}
-
 /// Lists overrides, of one deployment or of all.
 #[utoipa::path(
     get, path = "/flowRunParameterOverrides", tag = "flowRunParameterOverrides",
     operation_id = "listFlowRunParameterOverrides",
-    params(ListQuery, Of),
+    params(ListQuery, OfDeployment),
     responses((status = 200, description = "The overrides", body = Data<OverrideBody>)),
 )]
 async fn list(
@@ -84,10 +69,9 @@ async fn list(
     caller: Caller,
     OriginalUri(uri): OriginalUri,
     Query(query): Query<ListQuery>,
-    Query(of): Query<Of>,
+    Query(of): Query<OfDeployment>,
 ) -> Result<Response, Problem> {
-    let of = of.deployment_id.as_deref().map(str::parse::<DeploymentId>).transpose();
-    let of = of.map_err(|error| Problem::validation(error.to_string()))?;
+    let of = of.parse()?;
     let mut all = everything(&caller.view(), of).await?;
     all.sort_by_key(|it| it.id);
     // All at once, as pages of the store would be: in the order that is asked for.
@@ -105,7 +89,7 @@ async fn list(
         std::future::ready(Ok(rest))
     };
     let show = |it: &Kept| json(&OverrideBody::new(version, it));
-    query.answer(uri.path(), fetch, show).await
+    query.answer(&uri, fetch, show).await
 }
 
 /// Gives a deployment a value for a parameter; all later runs see it.

@@ -1,16 +1,15 @@
 //! Releases: uploaded, looked through beforehand, activated, deleted.
 
 use axum::extract::{FromRequest, OriginalUri, Request, State};
+use axum::http::Uri;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jobwright_core::{Bundle, DeploymentId, Release, ReleaseId, Revision};
 use jobwright_scheduler::FoundRelease;
-use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
+use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use crate::app::App;
@@ -18,9 +17,10 @@ use crate::auth::Caller;
 use crate::body::{Id, Json, Query, Upload};
 use crate::deployments::found;
 use crate::effect::Deployer;
-use crate::list::{ListQuery, Listed};
+use crate::list::{ListQuery, Listed, OfDeployment};
 use crate::problem::Problem;
 use crate::revision;
+use crate::router::Routes;
 use crate::shape::{self, Embed};
 use crate::version::Version;
 use crate::view::View;
@@ -32,8 +32,8 @@ use crate::wire::{
 pub(crate) const ASSOCIATIONS: [(&str, &[&str]); 3] =
     [("deployment", &["creator", "updater"]), ("creator", &[]), ("updater", &[])];
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(list_of, import))
         .routes(routes!(dry_run))
@@ -45,16 +45,6 @@ impl Listed for Release {
     fn id(&self) -> i64 {
         self.id.get()
     }
-}
-
-/// Whose releases are listed.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(rename_all = "camelCase")]
-struct Of {
-    /// Only those of this deployment.
-    #[param(value_type = Option<i64>, minimum = 1, maximum = 9007199254740991_i64)]
-    deployment_id: Option<String>,
 }
 
 /// An upload: one part named `data`.
@@ -69,7 +59,7 @@ struct PackageUpload {
 /// Lists releases, of one deployment or of all.
 #[utoipa::path(
     get, path = "/releases", tag = "releases", operation_id = "listReleases",
-    params(ListQuery, Of),
+    params(ListQuery, OfDeployment),
     responses((status = 200, description = "The releases", body = Data<ReleaseBody>)),
 )]
 async fn list(
@@ -77,16 +67,10 @@ async fn list(
     caller: Caller,
     OriginalUri(uri): OriginalUri,
     Query(query): Query<ListQuery>,
-    Query(of): Query<Of>,
+    Query(of): Query<OfDeployment>,
 ) -> Result<Response, Problem> {
-    let of = match &of.deployment_id {
-        Some(id) => {
-            let id = id.parse::<DeploymentId>();
-            Some(id.map_err(|error| Problem::validation(error.to_string()))?)
-        }
-        None => None,
-    };
-    listed(version, &caller.view(), uri.path(), &query, of).await
+    let of = of.parse()?;
+    listed(version, &caller.view(), &uri, &query, of).await
 }
 
 /// Lists the releases of a deployment.
@@ -105,13 +89,13 @@ async fn list_of(
 ) -> Result<Response, Problem> {
     let view = caller.view();
     found(&view, id).await?;
-    listed(version, &view, uri.path(), &query, Some(id)).await
+    listed(version, &view, &uri, &query, Some(id)).await
 }
 
 async fn listed(
     version: Version,
     view: &View,
-    path: &str,
+    uri: &Uri,
     query: &ListQuery,
     of: Option<DeploymentId>,
 ) -> Result<Response, Problem> {
@@ -137,7 +121,7 @@ async fn listed(
         }
         items.push(item);
     }
-    Ok(slice.respond(items, path, query))
+    Ok(slice.respond(items, uri, query))
 }
 
 /// Imports a package as a new release, and makes it the active one.

@@ -2,22 +2,23 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Extension, Router};
 use dashmap::DashMap;
 use jobwright_scheduler::Engine;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa::openapi::path::Paths;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::app::{App, Shared};
+use crate::edge::RequestIds;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::quota::Quotas;
 use crate::refusals::Refusals;
 use crate::spelling::Spelling;
-use crate::version::Version;
 use crate::{
     deployments, edge, environment, events, groups, health, jobs, logs, metrics, openapi,
     overrides, releases, rules, run, runs, schedules, tokens, webhooks,
@@ -33,6 +34,7 @@ pub fn router(engine: Engine, options: Options) -> Router {
         refusals: Refusals::default(),
         revoked: tokio::sync::watch::Sender::new(0),
         metrics: Arc::new(Metrics::default()),
+        request_ids: RequestIds::new(),
         document: openapi::openapi(),
     }));
     let (routes, described) = api().split_for_parts();
@@ -55,13 +57,41 @@ pub fn router(engine: Engine, options: Options) -> Router {
 
 /// Every route of both versions, with its place in the document.
 pub(crate) fn api() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(openapi::frame())
-        .nest("/v3", version().layer(Extension(Version::V3)))
-        .nest("/v4", present().layer(Extension(Version::V4)))
+    let router = OpenApiRouter::with_openapi(openapi::frame());
+    present().under("/v4", version().under("/v3", router))
 }
 
-fn version() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+/// Routes, before it is said under which version they stand. They are registered with their whole
+/// paths: nested, the path of every request would be written anew.
+pub(crate) struct Routes(Vec<UtoipaMethodRouter<App>>);
+
+impl Routes {
+    pub(crate) fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    pub(crate) fn routes(mut self, routes: UtoipaMethodRouter<App>) -> Self {
+        self.0.push(routes);
+        self
+    }
+
+    pub(crate) fn merge(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    fn under(self, prefix: &str, router: OpenApiRouter<App>) -> OpenApiRouter<App> {
+        self.0.into_iter().fold(router, |router, (schemas, described, methods)| {
+            let mut paths = Paths::new();
+            let whole = described.paths.into_iter().map(|(at, it)| (format!("{prefix}{at}"), it));
+            paths.paths.extend(whole);
+            router.routes((schemas, paths, methods))
+        })
+    }
+}
+
+fn version() -> Routes {
+    Routes::new()
         .merge(deployments::routes())
         .merge(releases::routes())
         .merge(rules::routes())
@@ -77,7 +107,7 @@ fn version() -> OpenApiRouter<App> {
 }
 
 /// What only the present version has, with the rest.
-fn present() -> OpenApiRouter<App> {
+fn present() -> Routes {
     version().merge(events::routes()).merge(schedules::routes())
 }
 

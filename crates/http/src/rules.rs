@@ -5,20 +5,19 @@ use axum::response::{IntoResponse, Response};
 use jobwright_core::DeploymentId;
 use jobwright_core::rule::{ObjectRule, ValueRule};
 use jobwright_scheduler::DeploymentChange;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::App;
 use crate::auth::Caller;
 use crate::body::{Id, JsonList};
 use crate::deployments::found;
 use crate::effect::Deployer;
 use crate::problem::Problem;
 use crate::revision;
+use crate::router::Routes;
 use crate::wire::{Data, ObjectRuleBody, ValueRuleBody};
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(object_rules, set_object_rules))
         .routes(routes!(value_rules, set_value_rules))
 }

@@ -4,23 +4,23 @@
 //! same `x-execution-id` it gets 304. Both become the idempotency key of the run, which the store
 //! keeps unique in the commit that makes the run.
 
+mod output;
+
 use axum::extract::State;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jobwright_core::parameter::{Fault, Layer, Values};
-use jobwright_core::{DeploymentId, GroupId, OutputName, ParameterName, Timestamp, TraceParent};
+use jobwright_core::{DeploymentId, GroupId, ParameterName, Timestamp, TraceParent};
 use jobwright_scheduler::{PrepareError, RerunError, RunError, RunHandle, RunRequest};
-use serde::Deserialize;
-use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::body::{Id, Json, MaybeJson};
-use crate::effect::Operator;
+use crate::body::{Id, MaybeJson};
+use crate::effect::{Again, Operator};
 use crate::problem::{Place, Problem, Sort, told};
+use crate::router::Routes;
 use crate::version::Version;
 use crate::wire::{ExplainedBody, Object, Override, RunBody, RunParameters, StartedBody};
 
@@ -30,12 +30,13 @@ const EXECUTION_ID: HeaderName = HeaderName::from_static("x-execution-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(run))
         .routes(routes!(explain, explain_with))
-        .routes(routes!(run_output))
         .routes(routes!(rerun))
+        .routes(routes!(publish))
+        .merge(output::routes())
 }
 
 /// How a request names itself, and so what a repetition of it gets.
@@ -111,67 +112,6 @@ async fn run(
     Ok(created(version, &handle, &body))
 }
 
-/// One output of a deployment to be run.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RunOutput {
-    /// The deployment.
-    #[schema(value_type = IdOf)]
-    deployment: Object<IdOf>,
-    /// The output of its primary flow.
-    #[schema(value_type = NameOf)]
-    output: Object<NameOf>,
-    /// Values for this run.
-    #[serde(default)]
-    #[schema(value_type = Option<RunParameters>)]
-    run_parameters: Option<Object<RunParameters>>,
-}
-
-/// Something by its id.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct IdOf {
-    #[schema(value_type = i64, minimum = 1, maximum = 9007199254740991_i64)]
-    id: DeploymentId,
-}
-
-/// Something by its name.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct NameOf {
-    #[schema(value_type = String, max_length = 255, pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$")]
-    name: OutputName,
-}
-
-/// Runs one output of the active release of a deployment.
-#[utoipa::path(
-    post, path = "/jobGroups", tag = "jobGroups", operation_id = "runJobGroup",
-    params(
-        ("idempotency-key" = Option<String>, Header, max_length = 250, pattern = "^[!-~]+$", description = "The same key for the same request gives the same response"),
-        ("x-execution-id" = Option<String>, Header, max_length = 250, pattern = "^[!-~]+$", description = "A repetition is answered by 304"),
-        ("traceparent" = Option<String>, Header, description = "The W3C trace that the run becomes a part of"),
-    ),
-    request_body = RunOutput,
-    responses(
-        (status = 201, description = "The first job group that was started", body = Object),
-        (status = 304, description = "The execution id was used before"),
-    ),
-)]
-async fn run_output(
-    version: Version,
-    caller: Caller,
-    headers: HeaderMap,
-    Json(body): Json<RunOutput>,
-) -> Result<Response, Problem> {
-    let asked = Asked::of(body.run_parameters.unwrap_or_default().0)?;
-    let output = body.output.0.name;
-    let select = |request: RunRequest| request.outputs([output]);
-    let started = start(&caller, &headers, body.deployment.0.id, asked, select).await?;
-    let Some(handle) = started else { return Ok(StatusCode::NOT_MODIFIED.into_response()) };
-    let body = shown(version, &handle).await?;
-    Ok(created(version, &handle, &body.data.first()))
-}
-
 /// Runs again what did not succeed in a job group that failed or was cancelled: a new run of one
 /// job group, of the same release with the same parameters.
 #[utoipa::path(
@@ -191,9 +131,42 @@ async fn rerun(
     headers: HeaderMap,
     Id(id): Id<GroupId>,
 ) -> Result<Response, Problem> {
+    again(version, &caller, &headers, id, Again::WhatFailed).await
+}
+
+/// Publishes the results of a job group again: a new run of one job group, in which the jobs that
+/// publish run, with what needs them and what did not succeed, and no others.
+#[utoipa::path(
+    put, path = "/jobGroups/{id}/publish", tag = "jobGroups", operation_id = "publishJobGroup",
+    params(
+        ("idempotency-key" = Option<String>, Header, max_length = 250, pattern = "^[!-~]+$", description = "The same key for the same request gives the same response"),
+        ("x-execution-id" = Option<String>, Header, max_length = 250, pattern = "^[!-~]+$", description = "A repetition is answered by 304"),
+    ),
+    responses(
+        (status = 201, description = "The job group that was started", body = StartedBody),
+        (status = 304, description = "The execution id was used before"),
+    ),
+)]
+async fn publish(
+    version: Version,
+    caller: Caller,
+    headers: HeaderMap,
+    Id(id): Id<GroupId>,
+) -> Result<Response, Problem> {
+    again(version, &caller, &headers, id, Again::Publications).await
+}
+
+/// Runs some jobs of a group again.
+async fn again(
+    version: Version,
+    caller: &Caller,
+    headers: &HeaderMap,
+    id: GroupId,
+    what: Again,
+) -> Result<Response, Problem> {
     let permit = caller.permit::<Operator>(id).await?;
-    let name = Name::of(&headers)?;
-    let answer = match permit.rerun(id, name.as_ref().map(Name::to_key).as_deref()).await {
+    let name = Name::of(headers)?;
+    let answer = match permit.again(id, what, name.as_ref().map(Name::to_key).as_deref()).await {
         Ok(handle) => Ok(handle),
         Err(RerunError::Run(error)) => Err(error),
         Err(error) => return Err(error.into()),

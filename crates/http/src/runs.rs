@@ -5,26 +5,25 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use jobwright_core::{DeploymentId, ReleaseId, Run, RunId};
 use jobwright_scheduler::RunHandle;
-use serde::Deserialize;
 use serde_json::Value;
-use utoipa::IntoParams;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::along::Along;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::body::{Id, Query};
-use crate::list::{ListQuery, Listed};
+use crate::list::{ListQuery, Listed, OfDeployment};
 use crate::problem::Problem;
 use crate::revision;
+use crate::router::Routes;
 use crate::shape::{self, Embed};
 use crate::version::Version;
 use crate::view::View;
 use crate::wait::{Wait, merged};
-use crate::wire::{Data, DeploymentBody, FlowRunBody, GroupBody, ReleaseBody, Runs, json};
+use crate::wire::{Data, DeploymentBody, FlowRunBody, GroupBody, ReleaseBody, json};
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(read))
         .routes(routes!(status))
@@ -41,20 +40,10 @@ impl Listed for Run {
     }
 }
 
-/// Whose runs are listed.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(rename_all = "camelCase")]
-struct Of {
-    /// Only those of this deployment.
-    #[param(value_type = Option<i64>, minimum = 1, maximum = 9007199254740991_i64)]
-    deployment_id: Option<String>,
-}
-
 /// Lists runs, of one deployment or of all.
 #[utoipa::path(
     get, path = "/flowRuns", tag = "flowRuns", operation_id = "listFlowRuns",
-    params(ListQuery, Of),
+    params(ListQuery, OfDeployment),
     responses((status = 200, description = "The runs", body = Data<FlowRunBody>)),
 )]
 async fn list(
@@ -62,11 +51,10 @@ async fn list(
     caller: Caller,
     OriginalUri(uri): OriginalUri,
     Query(query): Query<ListQuery>,
-    Query(of): Query<Of>,
+    Query(of): Query<OfDeployment>,
 ) -> Result<Response, Problem> {
     let embed = Embed::parse(query.embed.as_deref(), "flowRuns", &ASSOCIATIONS)?;
-    let of = of.deployment_id.as_deref().map(str::parse::<DeploymentId>).transpose();
-    let of = of.map_err(|error| Problem::validation(error.to_string()))?;
+    let of = of.parse()?;
     let view = caller.view();
     let fetch = |page| {
         let view = view.clone();
@@ -79,7 +67,7 @@ async fn list(
     for run in &slice.items {
         items.push(shown(version, &view, run, &embed).await?);
     }
-    Ok(slice.respond(items, uri.path(), &query))
+    Ok(slice.respond(items, &uri, &query))
 }
 
 /// Reads a run.
@@ -136,8 +124,12 @@ async fn groups(version: Version, caller: Caller, Id(id): Id<RunId>) -> Result<R
     let view = caller.view();
     let handle = found(&view, id).await?;
     let groups = view.groups(id).await?;
-    let shown = groups.iter().map(|it| GroupBody::new(version, it, Some(handle.run())));
-    Ok(axum::Json(Data { data: shown.collect() }).into_response())
+    let (embed, mut along) = (Embed::parse(None, "jobGroups", &[])?, Along::with(handle.run()));
+    let mut data = Vec::with_capacity(groups.len());
+    for group in &groups {
+        data.push(crate::groups::shown(version, &view, group, &embed, &mut along).await?);
+    }
+    Ok(axum::Json(Data { data }).into_response())
 }
 
 async fn found(view: &View, id: RunId) -> Result<RunHandle, Problem> {
@@ -150,10 +142,10 @@ async fn shown(version: Version, view: &View, run: &Run, embed: &Embed) -> Resul
     if embed.has("jobGroups") {
         let jobs = embed.has_nested("jobGroups", "jobs").then_some("jobs");
         let inner = Embed::parse(jobs, "jobGroups", &crate::groups::ASSOCIATIONS)?;
-        let mut runs = Runs::from([(run.id, run.clone())]);
+        let mut along = Along::with(run);
         let mut items = Vec::with_capacity(groups.len());
         for group in &groups {
-            items.push(crate::groups::shown(version, view, group, &inner, &mut runs).await?);
+            items.push(crate::groups::shown(version, view, group, &inner, &mut along).await?);
         }
         body["jobGroups"] = json(&Data { data: embed.arrange("jobGroups", items) });
     }

@@ -1,6 +1,7 @@
 //! Schedules of deployments: made, changed, paused, looked ahead, and backfilled.
 
 use axum::extract::OriginalUri;
+use axum::http::Uri;
 use axum::http::header::{ETAG, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -8,15 +9,14 @@ use jobwright_core::schedule::{Backfill, Schedule};
 use jobwright_core::{BackfillId, DeploymentId, Revision, ScheduleId, Timestamp};
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::App;
 use crate::auth::Caller;
 use crate::body::{Id, Json, Query};
 use crate::effect::{Deployer, Operator};
 use crate::list::{ListQuery, Listed};
 use crate::problem::Problem;
+use crate::router::Routes;
 use crate::version::Version;
 use crate::view::View;
 use crate::wire::{
@@ -29,8 +29,8 @@ use crate::{deployments, revision, shape};
 const SHOWN: usize = 10;
 const MOST_SHOWN: usize = 100;
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(list_of, create))
         .routes(routes!(read, change, remove))
@@ -66,7 +66,7 @@ async fn list(
     OriginalUri(uri): OriginalUri,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, Problem> {
-    listed(version, &caller.view(), uri.path(), &query, None).await
+    listed(version, &caller.view(), &uri, &query, None).await
 }
 
 /// Lists the schedules of a deployment.
@@ -85,13 +85,13 @@ async fn list_of(
 ) -> Result<Response, Problem> {
     let view = caller.view();
     deployments::found(&view, id).await?;
-    listed(version, &view, uri.path(), &query, Some(id)).await
+    listed(version, &view, &uri, &query, Some(id)).await
 }
 
 async fn listed(
     version: Version,
     view: &View,
-    path: &str,
+    uri: &Uri,
     query: &ListQuery,
     of: Option<DeploymentId>,
 ) -> Result<Response, Problem> {
@@ -100,7 +100,7 @@ async fn listed(
         async move { view.schedules_page(of, page).await }
     };
     let show = |it: &Schedule| json(&ScheduleBody::new(version, it));
-    query.answer(path, fetch, show).await
+    query.answer(uri, fetch, show).await
 }
 
 /// Makes a schedule: from now on it produces the scheduled outputs of the active release.
@@ -271,7 +271,7 @@ async fn backfills(
         async move { view.backfills_page(Some(id), page).await }
     };
     let show = |it: &Backfill| json(&BackfillBody::new(version, it));
-    query.answer(uri.path(), fetch, show).await
+    query.answer(&uri, fetch, show).await
 }
 
 /// Begins the runs of a range of firings that lies behind, one after the other.

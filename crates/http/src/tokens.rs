@@ -10,7 +10,6 @@ use jobwright_scheduler::{Engine, TokenError};
 use serde::Deserialize;
 use thiserror::Error;
 use utoipa::IntoParams;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
@@ -18,6 +17,7 @@ use crate::auth::Caller;
 use crate::body::{Id, Json, Query};
 use crate::effect::Admin;
 use crate::problem::{Problem, Sort};
+use crate::router::Routes;
 use crate::secret::{Secret, SecretError};
 use crate::version::Version;
 use crate::wire::{AuditBody, AuditCheckBody, CreateToken, CreatedToken, Data, TokenBody};
@@ -25,8 +25,8 @@ use crate::wire::{AuditBody, AuditCheckBody, CreateToken, CreatedToken, Data, To
 /// The longest life of a token, in days; some are for ever.
 const MOST_DAYS: i64 = 36_500;
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list, create))
         .routes(routes!(read, remove))
         .routes(routes!(audit))

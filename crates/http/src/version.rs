@@ -27,6 +27,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Version {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get().copied().unwrap_or(Self::V4))
+        // The path as the router sees it, whatever it is nested under.
+        let is_old = parts.uri.path().starts_with("/v3/");
+        Ok(if is_old { Self::V3 } else { Self::V4 })
     }
 }

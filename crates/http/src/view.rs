@@ -6,8 +6,8 @@ use jobwright_core::schedule::{Backfill, Schedule};
 use jobwright_core::webhook::{Delivery, Webhook};
 use jobwright_core::{
     Audit, AuditId, BackfillId, Deployment, DeploymentId, EnvironmentId, EnvironmentParameter,
-    GroupId, GroupSummary, JobId, JobIndex, Package, Release, ReleaseId, Revision, Run, RunId,
-    ScheduleId, Seq, StoreError, Token, WebhookId,
+    GroupId, GroupSummary, JobId, JobIndex, OutputName, Package, Release, ReleaseId, Revision, Run,
+    RunId, ScheduleId, Seq, Status, StoreError, Token, WebhookId,
 };
 use jobwright_scheduler::{
     AuditCheck, Ended, Engine, FoundRelease, GroupView, HistoryEntry, Page, PrepareError,
@@ -36,12 +36,14 @@ reads! {
     fn find_deployment(id: DeploymentId) -> Result<Option<(Deployment, Revision)>, StoreError>;
     fn releases_page(of: Option<DeploymentId>, page: Page) -> Result<Vec<Release>, StoreError>;
     fn find_release(id: ReleaseId) -> Result<Option<FoundRelease>, StoreError>;
+    fn outputs(id: ReleaseId) -> Result<Vec<OutputName>, PrepareError>;
     fn package(id: ReleaseId) -> Result<Package, PrepareError>;
     fn runs_page(of: Option<DeploymentId>, page: Page) -> Result<Vec<Run>, StoreError>;
     fn find_run(id: RunId) -> Result<Option<RunHandle>, StoreError>;
     fn groups(run: RunId) -> Result<Vec<GroupSummary>, StoreError>;
     fn groups_page(of: Option<RunId>, page: Page) -> Result<Vec<GroupSummary>, StoreError>;
     fn live_groups_page(page: Page) -> Result<Vec<GroupSummary>, StoreError>;
+    fn status(id: GroupId) -> Result<Status, ReadError>;
     fn summary(id: GroupId) -> Result<GroupSummary, ReadError>;
     fn group(id: GroupId) -> Result<GroupView, ReadError>;
     fn group_of(job: JobId) -> Result<Option<GroupId>, StoreError>;

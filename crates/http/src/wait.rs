@@ -40,6 +40,19 @@ impl Wait {
     }
 }
 
+/// Reads how far a group is in a word, after waiting for it to go on.
+pub(crate) async fn status(
+    app: &App,
+    caller: &Caller,
+    group: GroupId,
+    wait: &Wait,
+) -> Result<Status, Problem> {
+    match wait.wait {
+        None => Ok(caller.view().status(group).await?),
+        Some(_) => Ok(summary(app, caller, group, wait).await?.status),
+    }
+}
+
 /// Reads how far a group is, after waiting for it to go on.
 pub(crate) async fn summary(
     app: &App,

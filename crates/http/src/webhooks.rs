@@ -9,7 +9,6 @@ use jobwright_core::{DeploymentId, WebhookId};
 use jobwright_scheduler::WebhookError;
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
@@ -18,14 +17,15 @@ use crate::body::{Id, Json, Query};
 use crate::effect::Deployer;
 use crate::list::{ListQuery, Listed};
 use crate::problem::{Problem, Sort};
+use crate::router::Routes;
 use crate::version::Version;
 use crate::view::View;
 use crate::wire::{
     ChangeWebhook, CreateWebhook, Data, DeliveryBody, TestedBody, WebhookBody, json,
 };
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(list, create))
         .routes(routes!(read, change, remove))
         .routes(routes!(test))
@@ -86,7 +86,7 @@ async fn list(
         async move { view.webhooks_page(of, page).await }
     };
     let show = |it: &Webhook| json(&WebhookBody::new(version, it));
-    query.answer(uri.path(), fetch, show).await
+    query.answer(&uri, fetch, show).await
 }
 
 /// Makes a webhook: it is told of the job groups of runs that begin from now on.
@@ -203,7 +203,7 @@ async fn deliveries(
         async move { view.deliveries_page(to, page).await }
     };
     let show = |it: &Delivery| json(&DeliveryBody::new(it));
-    query.answer(uri.path(), fetch, show).await
+    query.answer(&uri, fetch, show).await
 }
 
 /// Whoever sends.

@@ -26,7 +26,7 @@ pub(crate) use deployment::{ChangeDeployment, CreateDeployment, DeploymentBody};
 pub(crate) use environment::{EnvironmentBody, EnvironmentPackage, SetEnvironment};
 pub(crate) use event::{EventBody, ServerSentEvent};
 pub(crate) use explained::ExplainedBody;
-pub(crate) use group::{CanceledBody, FlowRunBody, GroupBody, Runs};
+pub(crate) use group::{CanceledBody, FlowRunBody, GroupBody};
 pub(crate) use job::JobBody;
 pub(crate) use object::{Object, Scalar};
 pub(crate) use overrides::{ChangeOverride, CreateOverride, OverrideBody};
@@ -35,7 +35,7 @@ pub(crate) use rule::{ObjectRuleBody, ValueRuleBody};
 pub(crate) use schedule::{
     BackfillBody, ChangeSchedule, CreateBackfill, CreateSchedule, NextBody, ScheduleBody,
 };
-pub(crate) use started::{Override, RunBody, RunParameters, StartedBody};
+pub(crate) use started::{Override, RunBody, RunParameters, StartedBody, StartedGroup};
 pub(crate) use token::{AuditBody, AuditCheckBody, CreateToken, CreatedToken, TokenBody};
 pub(crate) use waiting::waiting;
 pub(crate) use webhook::{ChangeWebhook, CreateWebhook, DeliveryBody, TestedBody, WebhookBody};

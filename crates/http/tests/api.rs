@@ -12,6 +12,8 @@ mod heart;
 mod lists;
 #[path = "api/metrics.rs"]
 mod metrics;
+#[path = "api/outputs.rs"]
+mod outputs;
 #[path = "api/problems.rs"]
 mod problems;
 #[path = "api/releases.rs"]
@@ -26,5 +28,7 @@ mod statuses;
 mod streams;
 #[path = "api/trace.rs"]
 mod trace;
+#[path = "api/transcript.rs"]
+mod transcript;
 #[path = "api/webhooks.rs"]
 mod webhooks;

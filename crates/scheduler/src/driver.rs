@@ -37,6 +37,7 @@ use tokio::task::AbortHandle;
 use crate::clock::Clock;
 use crate::hub::Hub;
 use crate::machine::{AttemptKey, Capacity, Input, Scheduler, StepResult};
+use crate::statuses::Statuses;
 
 pub(crate) use audience::Audience;
 pub(crate) use helm::regards;
@@ -82,6 +83,7 @@ pub(crate) struct Driver {
     pub(crate) seats: BTreeMap<ExecutorName, Seat>,
     pub(crate) secrets: Option<Arc<dyn SecretSource>>,
     pub(crate) hub: Hub,
+    pub(crate) statuses: Arc<Statuses>,
     pub(crate) audience: Audience,
     pub(crate) waiters: Waiters,
     pub(crate) listener: Arc<Listener>,

@@ -44,6 +44,7 @@ use tokio::task::AbortHandle;
 use crate::clock::Clock;
 use crate::driver::{Listener, Message, ShutdownReport};
 use crate::hub::{Hub, Subscription, Tail};
+use crate::statuses::Statuses;
 
 pub use audit::Actor;
 pub use backfills::{BackfillError, BackfillRequest};
@@ -95,6 +96,7 @@ struct Inner {
     sender: mpsc::Sender<Message>,
     listener: Arc<Listener>,
     hub: Hub,
+    statuses: Arc<Statuses>,
     driver: AbortHandle,
     /// Rung when there is something new for the task that looks after schedules.
     bell: Arc<Notify>,

@@ -10,6 +10,7 @@ mod engine;
 mod expand;
 mod hub;
 pub mod machine;
+mod statuses;
 mod template;
 
 pub use driver::ShutdownReport;

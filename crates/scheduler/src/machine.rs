@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
 
 use jobwright_core::{
     CancelReason, DeploymentId, Event, ExecutorName, GroupId, JobIndex, PoolName, RunId, Slots,
-    Timestamp,
+    Status, Timestamp,
 };
 use smallvec::{SmallVec, smallvec};
 
@@ -159,6 +159,12 @@ impl Scheduler {
     pub fn run_of(&self, group: GroupId) -> Option<(DeploymentId, RunId)> {
         let run = &self.group(*self.by_id.get(&group)?).plan.run;
         Some((run.deployment, run.run))
+    }
+
+    /// Returns how far a group is that the machine drives.
+    #[must_use]
+    pub fn status(&self, group: GroupId) -> Option<Status> {
+        self.by_id.get(&group).map(|slot| self.group(*slot).status())
     }
 
     /// Tells whether the machine drives a group of the run.

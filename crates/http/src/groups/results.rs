@@ -2,24 +2,26 @@
 
 use std::sync::Arc;
 
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use jobwright_core::{GroupId, JobId, JobKind, PlannedJob};
 use serde_json::{Map, Value, json};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::app::App;
+use super::pdf;
 use crate::auth::Caller;
 use crate::body::Id;
 use crate::problem::{Problem, Sort};
+use crate::router::Routes;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .routes(routes!(inputs))
         .routes(routes!(outputs))
         .routes(routes!(publications))
         .routes(routes!(profile))
         .routes(routes!(profile_results))
+        .routes(routes!(pdf_results))
 }
 
 /// Lists what a job group reads.
@@ -132,6 +134,19 @@ async fn profile_results(caller: Caller, Id(id): Id<GroupId>) -> Result<Response
     let profiles = profiles(&caller, id).await?.into_iter();
     let by_job: Map<_, _> = profiles.map(|(job, it)| (job.to_string(), (*it).clone())).collect();
     Ok(axum::Json(by_job).into_response())
+}
+
+/// Reads the profiles of a job group's results as a document to be printed.
+#[utoipa::path(
+    get, path = "/jobGroups/{id}/pdfResults", tag = "jobGroups",
+    operation_id = "getJobGroupProfilePdf",
+    responses((status = 200, description = "The profiles", body = String, content_type = "application/pdf")),
+)]
+async fn pdf_results(caller: Caller, Id(id): Id<GroupId>) -> Result<Response, Problem> {
+    let bytes = pdf::drawn(id, &profiles(&caller, id).await?);
+    let name = format!("inline; filename=\"job-group-{id}.pdf\"");
+    let headers = [(CONTENT_TYPE, "application/pdf".to_owned()), (CONTENT_DISPOSITION, name)];
+    Ok((headers, bytes).into_response())
 }
 
 /// What the jobs of a group that profile have found, at least one.

@@ -1,8 +1,6 @@
 //! Job groups and the runs that they belong to.
 
-use std::collections::BTreeMap;
-
-use jobwright_core::{GroupSummary, OutputTrigger, Run, RunId, Status};
+use jobwright_core::{GroupSummary, OutputTrigger, Run, Status};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -10,6 +8,7 @@ use utoipa::ToSchema;
 use super::started::JobGraph;
 use super::{Creator, Reference, Updater};
 use crate::version::Version;
+use crate::wrangled::WrangledId;
 
 /// A job group.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -53,6 +52,12 @@ pub(crate) struct GroupBody {
     release: Reference,
     /// The outputs that it produces.
     outputs: Vec<String>,
+    /// The number of its first output; `/v4`, absent where its release is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wrangled_dataset: Option<Reference>,
+    /// The same; `/v3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wrangle_script: Option<Reference>,
     /// The session of its run.
     session_id: Option<String>,
     /// Its jobs, where they are embedded; `{"data": null}` otherwise in `/v3`.
@@ -93,10 +98,22 @@ impl GroupBody {
             deployment: Reference { id: group.deployment.get() },
             release: Reference { id: group.release.get() },
             outputs,
+            wrangled_dataset: None,
+            wrangle_script: None,
             session_id: run.map(|run| run.session.to_string()),
             jobs: (version == Version::V3).then(|| serde_json::json!({ "data": null })),
             job_graph: None,
         }
+    }
+
+    /// Shows which output it is.
+    pub(crate) fn with_output(mut self, version: Version, id: Option<WrangledId>) -> Self {
+        let id = id.map(|id| Reference { id: id.get() });
+        match version {
+            Version::V3 => self.wrangle_script = id,
+            Version::V4 => self.wrangled_dataset = id,
+        }
+        self
     }
 
     /// Shows the jobs along with it.
@@ -113,9 +130,6 @@ impl GroupBody {
         self
     }
 }
-
-/// The runs that job groups belong to, by id.
-pub(crate) type Runs = BTreeMap<RunId, Run>;
 
 /// What a cancellation acts on.
 #[derive(Debug, Serialize, ToSchema)]

@@ -1,13 +1,14 @@
 //! Releases, and what an import changed.
 
 use jobwright_core::rule::RuleChanges;
-use jobwright_core::{Deployment, OutputTrigger, Package, Release};
+use jobwright_core::{Deployment, OutputTrigger, Package, Release, ReleaseId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{Creator, Reference, Updater};
 use crate::version::Version;
+use crate::wrangled::WrangledId;
 
 /// One imported package of a deployment.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -101,6 +102,15 @@ pub(crate) struct ImportedObjects {
     /// Which step needs which.
     #[schema(value_type = Vec<Object>)]
     flowedges: Vec<Value>,
+    /// Always empty: what steps read stands in their payloads.
+    #[schema(value_type = Vec<Object>)]
+    datasources: Vec<Value>,
+    /// Always empty: a recipe is a step.
+    #[schema(value_type = Vec<Object>)]
+    recipes: Vec<Value>,
+    /// Always empty: webhooks are not imported.
+    #[schema(value_type = Vec<Object>)]
+    webhookflowtasks: Vec<Value>,
     /// The release that was made; absent in a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     release: Option<ReleaseBody>,
@@ -119,7 +129,8 @@ impl ImportBody {
                 let active = deployment.active == Some(release.id);
                 ReleaseBody::new(version, release, active)
             };
-            ImportedObjects::new(package, release.map(shown))
+            let id = release.map(|(release, _)| release.id);
+            ImportedObjects::new(package, id, release.map(shown))
         });
         let import_rule_changes = json!({ "object": changes.object, "value": changes.value });
         Self { import_rule_changes, flow_name, rest }
@@ -127,7 +138,7 @@ impl ImportBody {
 }
 
 impl ImportedObjects {
-    fn new(package: &Package, release: Option<ReleaseBody>) -> Self {
+    fn new(package: &Package, of_release: Option<ReleaseId>, release: Option<ReleaseBody>) -> Self {
         let at = |name: &_| package.flows.iter().position(|flow| flow.name == *name);
         let mut it = Self {
             deleted_objects: json!({}),
@@ -141,14 +152,26 @@ impl ImportedObjects {
             outputobjects: Vec::new(),
             flownodes: Vec::new(),
             flowedges: Vec::new(),
+            datasources: Vec::new(),
+            recipes: Vec::new(),
+            webhookflowtasks: Vec::new(),
             release,
         };
+        let mut place = 0;
         for (flow, id) in package.flows.iter().zip(1..) {
             let (name, of) = (&flow.name, json!({ "id": id }));
             it.flows.push(json!({ "id": id, "name": name, "description": flow.description }));
+            let is_primary = package.primary.contains(name);
             for output in &flow.outputs {
                 let manual = output.trigger == OutputTrigger::Manual;
-                it.outputobjects.push(json!({ "name": output.name, "flow": of, "manual": manual }));
+                let mut shown =
+                    json!({ "name": output.name, "flow": of, "manual": manual, "isAdhoc": manual });
+                // The outputs of primary flows have numbers, as soon as there is a release.
+                if is_primary && let Some(release) = of_release {
+                    let id = WrangledId::new(release, place).map(WrangledId::get);
+                    (shown["id"], place) = (id.into(), place + 1);
+                }
+                it.outputobjects.push(shown);
             }
             for step in &flow.steps {
                 let (kind, executor) = (step.kind, &step.executor);

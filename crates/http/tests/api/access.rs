@@ -20,11 +20,12 @@ async fn a_role_may_do_what_it_says_and_no_more() {
     for role in ["viewer", "operator", "deployer", "admin"] {
         tokens.push(token(&server, role).await);
     }
-    let cases: [(Method, &str, Value, [u16; 4]); 13] = [
+    let cases: [(Method, &str, Value, [u16; 4]); 14] = [
         (Method::GET, "/v4/deployments", Value::Null, [200, 200, 200, 200]),
         (Method::GET, "/v3/deployments/1/explain", Value::Null, [200, 200, 200, 200]),
         (Method::POST, "/v3/deployments/1/run", json!({}), [403, 201, 201, 201]),
         (Method::POST, "/v4/jobGroups/1/rerun", Value::Null, [403, 409, 409, 409]),
+        (Method::PUT, "/v4/jobGroups/1/publish", Value::Null, [403, 409, 409, 409]),
         (Method::POST, "/v4/jobGroups/1/cancel", Value::Null, [403, 200, 200, 200]),
         (Method::POST, "/v4/deployments/1/pause", Value::Null, [403, 200, 200, 200]),
         (Method::PATCH, "/v4/deployments/1", json!({ "paused": false }), [403, 403, 200, 200]),

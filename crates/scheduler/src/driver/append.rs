@@ -24,6 +24,7 @@ impl Driver {
         let refused = self.refused();
         let mut pause = Duration::from_millis(50);
         let mut commit = self.commit(now);
+        self.statuses.doubt(&commit.journal);
         while !commit.is_empty() {
             match self.make_durable(&commit).await {
                 Ok(()) => break,
@@ -55,6 +56,7 @@ impl Driver {
         self.turn.records.clear();
         self.turn.orders.clear();
         self.count_helms();
+        self.statuses.settle(&commit.journal, |group| self.machine.status(group));
         self.hub.turn(&commit);
         self.audience.kept(&commit);
         if !self.turn.out.announcements.is_empty() {
@@ -212,6 +214,7 @@ impl Driver {
     /// Lets groups go that the machine will forget: their attempts are others' now, and whoever
     /// waits for them, or cancels them, is told that nobody here will answer.
     fn let_go(&mut self, groups: &BTreeSet<GroupId>) {
+        self.statuses.forget(groups.iter().copied());
         for group in groups {
             self.waiters.remove(group);
             self.audience.forget(*group);

@@ -48,6 +48,7 @@ impl Driver {
         for group in self.machine.groups() {
             self.audience.forget(group);
         }
+        self.statuses.clear();
         self.machine = Scheduler::new(&self.capacity);
         self.artifacts.clear();
         self.helms.clear();

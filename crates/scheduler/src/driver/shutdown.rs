@@ -138,6 +138,7 @@ impl Drop for Driver {
             held.abort.abort();
         }
         self.waiters.clear();
+        self.statuses.clear();
         self.hub.close();
     }
 }

@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::driver::{Audience, Driver, Listener, Seat};
 use crate::hub::Hub;
 use crate::machine::{Capacity, Scheduler};
+use crate::statuses::Statuses;
 
 /// How many messages the loop's inbox holds: submissions beyond it are refused, reports beyond it
 /// wait.
@@ -235,6 +236,7 @@ impl EngineBuilder {
         let (sender, inbox) = mpsc::channel(INBOX);
         let (clock, hub, ends_by) = (Clock::start(), Hub::new(), watch::Sender::new(None));
         let announced = Arc::<Notify>::default();
+        let statuses = Arc::new(Statuses::new(!store.is_shared()));
         let listener = Arc::new(Listener::new(sender.clone(), hub.clone(), clock));
         let machine = Scheduler::new(&capacity);
         let lease = self.lease.unwrap_or(LEASE);
@@ -253,6 +255,7 @@ impl EngineBuilder {
             seats,
             secrets: self.secrets,
             hub: hub.clone(),
+            statuses: Arc::clone(&statuses),
             waiters: Default::default(),
             listener: Arc::clone(&listener),
             inbox,
@@ -280,6 +283,7 @@ impl EngineBuilder {
             sender,
             listener,
             hub,
+            statuses,
             driver,
             bell: Arc::default(),
             readmission: self.readmission,

@@ -168,6 +168,21 @@ impl Engine {
         GroupView::of(group, &records).map_err(|source| ReadError::Journal { group, source })
     }
 
+    /// Reads how far a group is, in a word. Of a group that this engine drives, or drove until a
+    /// short while ago, no store is asked: for those who ask often.
+    ///
+    /// # Errors
+    /// There is no such group, or the store fails.
+    pub async fn status(&self, group: GroupId) -> Result<Status, ReadError> {
+        // First read, then asked: if the lease holds now, it held when it was read.
+        if let Some(status) = self.0.statuses.find(group)
+            && self.lease_left().is_none_or(|left| !left.is_zero())
+        {
+            return Ok(status);
+        }
+        Ok(self.summary(group).await?.status)
+    }
+
     /// Reads how far a group is: one look-up, for those who ask often.
     ///
     /// # Errors

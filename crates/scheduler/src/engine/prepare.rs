@@ -62,6 +62,16 @@ pub enum PrepareError {
     /// The deployment is paused.
     #[error("deployment `{0}` is paused: resume it first")]
     Paused(jobwright_core::DeploymentName),
+    /// The run was asked of a release that is not the active one.
+    #[error(
+        "release {release} is not the active one of deployment `{deployment}`: activate it first"
+    )]
+    NotActive {
+        /// The release.
+        release: ReleaseId,
+        /// Its deployment.
+        deployment: jobwright_core::DeploymentName,
+    },
     /// There is no such release.
     #[error("release {0} does not exist")]
     NoSuchRelease(ReleaseId),

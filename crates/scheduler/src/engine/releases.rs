@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jobwright_core::parameter::Values;
 use jobwright_core::rule::{RuleChanges, RuleError};
 use jobwright_core::{
-    Bundle, Change, Deployment, DeploymentId, Digest, Document, GroupSummary, Kind, Package,
-    PackageFaults, Query, Release, ReleaseId, Revision, RunId, StoreError, Timestamp,
+    Bundle, Change, Deployment, DeploymentId, Digest, Document, GroupSummary, Kind, OutputName,
+    Package, PackageFaults, Query, Release, ReleaseId, Revision, RunId, StoreError, Timestamp,
 };
 use thiserror::Error;
 
@@ -179,6 +179,22 @@ impl Engine {
         let prepared = prepared
             .map_err(|source| super::PrepareError::Package { release: release.id, source })?;
         Ok(prepared.template.package.clone())
+    }
+
+    /// Lists the outputs of a release's primary flows, in declared order: their places stay for as
+    /// long as the release does.
+    ///
+    /// # Errors
+    /// There is no such release, its package cannot be read, or the store fails.
+    pub async fn outputs(&self, id: ReleaseId) -> Result<Vec<OutputName>, super::PrepareError> {
+        let found = self.find::<Release>(id).await?;
+        let (release, _) = found.ok_or(super::PrepareError::NoSuchRelease(id))?;
+        let prepared = self.prepared(release.package).await;
+        let prepared =
+            prepared.map_err(|source| super::PrepareError::Package { release: id, source })?;
+        let package = &prepared.template.package;
+        let flows = package.flows.iter().filter(|flow| package.primary.contains(&flow.name));
+        Ok(flows.flat_map(|flow| &flow.outputs).map(|output| output.name.clone()).collect())
     }
 
     /// Makes a release the active one of its deployment; the one that was active is it no more.

@@ -1,13 +1,13 @@
-//! Running again what did not succeed in a group: a new run, whose group begins with the jobs done
-//! that succeeded.
+//! Running again what did not succeed in a group, or publishing its results again: a new run, whose
+//! group begins with the jobs done that are not to run again.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
 use jobwright_core::parameter::Values;
 use jobwright_core::{
-    CarriedJob, Deployment, Digest, GroupId, PlannedJob, Release, Status, StoreError, Success,
-    Verdict,
+    CarriedJob, Deployment, Digest, GroupId, JobIndex, JobKind, PlannedJob, Release, Status,
+    StepName, StoreError, Success, Verdict,
 };
 use thiserror::Error;
 
@@ -23,6 +23,7 @@ use super::submit::Asked;
 pub struct RerunRequest {
     engine: Engine,
     group: GroupId,
+    publishes: bool,
     key: Option<String>,
 }
 
@@ -46,6 +47,20 @@ pub enum RerunError {
     /// The group succeeded.
     #[error("job group {0} is Complete: there is nothing to run again")]
     Complete(GroupId),
+    /// Nothing of the group publishes.
+    #[error("no job of job group {0} publishes: there is nothing to publish again")]
+    NoPublication(GroupId),
+    /// What is to be published is not there.
+    #[error(
+        "step `{step}` of job group {group} has nothing to publish, since what it needs did not \
+         succeed: run the job group again instead"
+    )]
+    NoResult {
+        /// The group.
+        group: GroupId,
+        /// The step that publishes.
+        step: StepName,
+    },
     /// The run is refused.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -69,7 +84,14 @@ impl Engine {
     /// is not run again if all that it rests on succeeded too: it is done from the beginning, and
     /// what it left is handed on. All others run again.
     pub fn rerun(&self, group: GroupId) -> RerunRequest {
-        RerunRequest { engine: self.clone(), group, key: None }
+        RerunRequest { engine: self.clone(), group, publishes: false, key: None }
+    }
+
+    /// Prepares to publish the results of a group again: a new run of one group as for
+    /// [`Engine::rerun`], in which the jobs that publish run again although they succeeded, with
+    /// what rests on them. A group that succeeded may be published again.
+    pub fn publish(&self, group: GroupId) -> RerunRequest {
+        RerunRequest { engine: self.clone(), group, publishes: true, key: None }
     }
 }
 
@@ -92,17 +114,23 @@ impl RerunRequest {
         }
         match group.status {
             Status::Failed | Status::Canceled => {}
+            Status::Complete if self.publishes => {}
             Status::Complete => return Err(RerunError::Complete(self.group)),
             status @ (Status::Created | Status::InProgress) => {
                 return Err(RerunError::NotOver { group: self.group, status });
             }
         }
-        let draft = engine.draft_again(&group).await?;
+        let carried = carried(&group, self.publishes);
+        if self.publishes {
+            check_publications(&group)?;
+        }
+        let draft = engine.draft_again(&group, carried).await?;
         Ok(engine.begin(draft, &asked, accepting).await?)
     }
 
     fn asked(&self, group: &GroupView) -> Asked {
-        let request = serde_json::json!(["rerun", self.group]);
+        let verb = if self.publishes { "publish" } else { "rerun" };
+        let request = serde_json::json!([verb, self.group]);
         Asked {
             key: self.key.clone(),
             request: Digest::of(request.to_string().as_bytes()),
@@ -129,7 +157,11 @@ impl IntoFuture for RerunRequest {
 impl Engine {
     /// What a group was made of, for one more run of what did not succeed. How the deployment runs
     /// is asked anew; what it runs is not.
-    async fn draft_again(&self, group: &GroupView) -> Result<Draft, PrepareError> {
+    async fn draft_again(
+        &self,
+        group: &GroupView,
+        carried: Box<[CarriedJob]>,
+    ) -> Result<Draft, PrepareError> {
         let plan = &group.plan;
         let (deployment, release) = (plan.run.deployment, plan.run.release);
         let found = self.find::<Deployment>(deployment).await?;
@@ -143,7 +175,6 @@ impl Engine {
         let prepared = self.prepared(release.package).await;
         let prepared =
             prepared.map_err(|source| PrepareError::Package { release: release.id, source })?;
-        let carried = carried(group);
         self.check_executors(&plan.jobs)?;
         let (outputs, jobs) = (plan.outputs.clone(), plan.jobs.clone());
         let preview = GroupPreview { outputs, on_failure: plan.on_failure, jobs, carried };
@@ -153,15 +184,16 @@ impl Engine {
 }
 
 /// The jobs that are not run again: they succeeded, and so did all that they rest on. What rests
-/// on a job that runs again saw something that will be no more.
-fn carried(group: &GroupView) -> Box<[CarriedJob]> {
+/// on a job that runs again saw something that will be no more. Jobs that are to publish again run.
+fn carried(group: &GroupView, publishes: bool) -> Box<[CarriedJob]> {
     let mut stays = vec![false; group.jobs.len()];
     let rests = |planned: &PlannedJob, stays: &[bool]| {
         planned.needs.iter().all(|need| stays[need.job.at()])
     };
     let mut carried = Vec::new();
     for (at, (job, planned)) in group.jobs.iter().zip(&group.plan.jobs).enumerate() {
-        if job.verdict == Some(Verdict::Succeeded) && rests(planned, &stays) {
+        let again = publishes && job.kind == JobKind::Publish;
+        if job.verdict == Some(Verdict::Succeeded) && rests(planned, &stays) && !again {
             stays[at] = true;
             let from = job.carried_from.unwrap_or(job.id);
             let result = Success::from(job.result.clone());
@@ -169,4 +201,17 @@ fn carried(group: &GroupView) -> Box<[CarriedJob]> {
         }
     }
     carried.into()
+}
+
+/// Checks that there is something to publish, and that what it is made of is there.
+fn check_publications(group: &GroupView) -> Result<(), RerunError> {
+    let is_done = |job: JobIndex| group.jobs[job.at()].verdict == Some(Verdict::Succeeded);
+    let mut any = false;
+    for job in group.plan.jobs.iter().filter(|job| job.kind == JobKind::Publish) {
+        any = true;
+        if !job.needs.iter().all(|need| is_done(need.job)) {
+            return Err(RerunError::NoResult { group: group.id, step: job.step.clone() });
+        }
+    }
+    if any { Ok(()) } else { Err(RerunError::NoPublication(group.id)) }
 }

@@ -162,7 +162,9 @@ impl Engine {
     ) -> Result<u64, StoreError> {
         // First: if the engine ends between the two, the runs are found again and both repeated.
         for run in runs {
-            for group in self.groups(*run).await? {
+            let groups = self.groups(*run).await?;
+            self.0.statuses.forget(groups.iter().map(|group| group.id));
+            for group in groups {
                 for executor in executors {
                     executor.forget(group.id).await;
                 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jobwright_core::parameter::Values;
 use jobwright_core::{
     DeploymentId, Digest, GroupId, Kind, NameError, OutputName, OutputTrigger, ParameterName, Plan,
-    Query, Release, Run, RunId, StoreError, Timestamp, TraceParent,
+    Query, Release, ReleaseId, Run, RunId, StoreError, Timestamp, TraceParent,
 };
 use thiserror::Error;
 
@@ -27,6 +27,7 @@ pub struct RunRequest {
     fault: Option<NameError>,
     selection: Selection,
     reference_date: Option<Timestamp>,
+    release: Option<ReleaseId>,
     key: Option<String>,
     traceparent: Option<TraceParent>,
     firing: Option<Arc<Firing>>,
@@ -127,6 +128,7 @@ impl Engine {
             fault: None,
             selection: Selection::Trigger(OutputTrigger::Manual),
             reference_date: None,
+            release: None,
             key: None,
             traceparent: None,
             firing: None,
@@ -179,6 +181,12 @@ impl RunRequest {
     /// Says what "now" means for date parameters; the present where nothing is said.
     pub fn reference_date(mut self, at: Timestamp) -> Self {
         self.reference_date = Some(at);
+        self
+    }
+
+    /// Asks for the outputs of this release, which must be the active one then.
+    pub fn release(mut self, release: ReleaseId) -> Self {
+        self.release = Some(release);
         self
     }
 
@@ -251,6 +259,10 @@ impl RunRequest {
         let draft =
             engine.draft(self.deployment, selection, schedule, &self.values, reference_date);
         let mut draft = draft.await?;
+        if let Some(release) = self.release.filter(|release| *release != draft.release.id) {
+            let deployment = draft.deployment.name;
+            return Err(PrepareError::NotActive { release, deployment }.into());
+        }
         if let Some(policy) = firing.and_then(|firing| firing.run_policy) {
             draft.deployment.run_policy = policy;
         }
@@ -300,7 +312,10 @@ impl RunRequest {
             Selection::Trigger(trigger) => serde_json::json!(trigger),
             Selection::Outputs(names) => serde_json::json!(names),
         };
-        let request = serde_json::json!([self.values, selection, self.reference_date]);
+        let mut request = serde_json::json!([self.values, selection, self.reference_date]);
+        if let (Some(release), Some(parts)) = (self.release, request.as_array_mut()) {
+            parts.push(release.get().into());
+        }
         Digest::of(request.to_string().as_bytes())
     }
 

@@ -43,7 +43,9 @@ async fn policy(engine: &Engine, deployment: DeploymentId, policy: RunPolicy) {
 }
 
 async fn status(engine: &Engine, group: GroupId) -> Status {
-    engine.summary(group).await.unwrap().status
+    let status = engine.status(group).await.unwrap();
+    assert_eq!(engine.summary(group).await.unwrap().status, status, "not what the store says");
+    status
 }
 
 #[tokio::test(start_paused = true)]
@@ -80,6 +82,8 @@ async fn an_engine_that_is_cut_off_drops_its_attempts_before_others_begin_them()
     let group = first(&one.engine.run(deployment).await.unwrap());
     settle().await;
     one.line.cut(true);
+    // What it drives it knows by itself, as long as nobody else can drive it.
+    assert_eq!(one.engine.status(group).await.unwrap(), Status::InProgress);
     let begun = moment();
     while two.mock.calls().live() == 0 {
         assert!(begun.elapsed() < secs(60), "nobody takes it up: {:?}", shared.spread());
@@ -87,6 +91,8 @@ async fn an_engine_that_is_cut_off_drops_its_attempts_before_others_begin_them()
         assert!(one.mock.calls().live() + two.mock.calls().live() < 2, "two live attempts");
     }
     assert_eq!(shared.owner(group), Some(two.engine.node()));
+    assert!(one.engine.status(group).await.is_err(), "it tells what was so once");
+    assert_eq!(status(&two.engine, group).await, Status::InProgress);
     let refused = one.engine.run(deployment).await.err().unwrap();
     assert!(matches!(refused, RunError::Prepare(_) | RunError::Store(_)), "{refused}");
     // When it is through again it is an engine like any other.

@@ -51,6 +51,8 @@ async fn runs_are_kept_as_long_as_engine_and_deployment_say() {
         assert_eq!(is_there(&engine, run.id()).await, expect, "{told}");
         let read = engine.group(group).await;
         assert_eq!(matches!(read, Err(ReadError::NotFound(_))), !expect, "{told}");
+        let word = engine.status(group).await;
+        assert_eq!(matches!(word, Err(ReadError::NotFound(_))), !expect, "{told}");
         // The key lives as long as its run.
         let again = engine.run(deployment).idempotency_key("once").await.unwrap();
         assert_eq!(again.replayed(), expect, "{told}");

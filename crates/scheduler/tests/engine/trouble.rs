@@ -6,7 +6,7 @@ use std::future::IntoFuture;
 use futures_util::future::join_all;
 use jobwright_adapters::MockExecutor;
 use jobwright_adapters::mock::Act;
-use jobwright_core::{RunPolicy, Seq, Verdict};
+use jobwright_core::{RunPolicy, Seq, Status, Verdict};
 use jobwright_scheduler::{CancelError, DeploymentChange, RunError, WaitError};
 use serde_json::Value;
 
@@ -225,4 +225,29 @@ async fn nobody_is_refused_because_of_a_run_that_is_not_durable() {
         let refused = refused.err().unwrap();
         assert!(matches!(refused, RunError::Changed), "{refused}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_is_the_last_durable_one() {
+    let store = Moody::new();
+    let mock = MockExecutor::new().otherwise(Act::hangs());
+    let (engine, deployment) = start(over(&store, &mock), &single(Value::Null)).await;
+    let group = first(&engine.run(deployment).await.unwrap());
+    settle().await;
+    assert_eq!(engine.status(group).await.unwrap(), Status::InProgress);
+    store.hold(true);
+    let look = async {
+        store.asked().await;
+        settle().await;
+        let seen = engine.status(group).await.unwrap();
+        store.hold(false);
+        seen
+    };
+    let (cancelled, seen) = tokio::join!(engine.cancel(group, "enough"), look);
+    cancelled.unwrap();
+    assert_eq!(seen, Status::InProgress, "the end is not durable yet");
+    engine.wait(group).await.unwrap();
+    assert_eq!(engine.status(group).await.unwrap(), Status::Canceled);
+    engine.shutdown(secs(1)).await.unwrap();
+    assert_eq!(engine.status(group).await.unwrap(), Status::Canceled);
 }
