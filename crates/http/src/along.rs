@@ -1,5 +1,5 @@
-//! What is read once for all job groups that are shown together: their runs, and the outputs of their
-//! releases.
+//! What is read once for all job groups that are shown together: their runs, and the outputs of
+//! their releases.
 
 use std::collections::BTreeMap;
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use axum::body::{Body, Bytes};
 use axum::extract::multipart::MultipartError;
-use axum::extract::{FromRequest, FromRequestParts, Multipart, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Multipart, Request};
 use axum::http::HeaderMap;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -73,8 +73,10 @@ impl<T: DeserializeOwned + Default> FromRequest<App> for MaybeJson<T> {
 impl FromRequest<App> for Upload {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+    async fn from_request(mut request: Request, app: &App) -> Result<Self, Problem> {
         let limit = app.options().upload_bytes;
+        // The parts are bounded here, one by one.
+        DefaultBodyLimit::disable().apply(&mut request);
         let kind = request.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
         if !kind.is_some_and(|it| it.to_ascii_lowercase().starts_with("multipart/form-data")) {
             return Err(wants("multipart/form-data"));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -46,8 +46,6 @@ pub fn router(engine: Engine, options: Options) -> Router {
         .route("/openapi.json", get(document))
         .fallback(edge::no_route)
         .method_not_allowed_fallback(edge::no_route)
-        // Bodies are bounded where they are read, each by its own limit.
-        .layer(DefaultBodyLimit::disable())
         .with_state(app.clone());
     let again = routes.clone();
     routes

@@ -1,7 +1,7 @@
 //! Running one output, by its name or by the id under which clients of the product know it.
 //!
-//! What an output does is said by its release. Clients may say it once more, as overrides: these are
-//! compared, and a run that would do something else does not start.
+//! What an output does is said by its release. Clients may say it once more, as overrides: these
+//! are compared, and a run that would do something else does not start.
 
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};

@@ -1,5 +1,5 @@
-//! Single outputs: run by their numbers, compared with what clients believe of them, published again,
-//! drawn.
+//! Single outputs: run by their numbers, compared with what clients believe of them, published
+//! again, drawn.
 
 use jobwright_adapters::MockExecutor;
 use jobwright_adapters::mock::Act;

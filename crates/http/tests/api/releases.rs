@@ -76,6 +76,9 @@ async fn what_is_no_package_is_refused_with_its_place() {
     let rules = json!([{ "tableName": "outputs", "onCondition": { "a": 1 }, "withCondition": {} }]);
     server.patch("/v4/deployments/1/objectImportRules", &rules).await.expect(400);
     server.upload("/v4/deployments/7/releases", PACKAGE).await.expect(404);
+    // Only the limit of uploads holds for them.
+    let large = format!("{}{PACKAGE}", "# a comment\n".repeat(300_000));
+    server.upload("/v4/deployments/1/releases/dryRun", &large).await.expect(200);
 }
 
 #[tokio::test]
