@@ -23,7 +23,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Server};
-use crate::guard::{Guard, Guarded};
+use crate::guard::{self, Guard, Guarded};
 
 pub(crate) use folder::default_data;
 pub(crate) use owner::{FirstToken, OwnerError};
@@ -85,13 +85,23 @@ pub(crate) async fn open(
         builder = builder.leave_unfinished();
     }
     // Before the engine, which may begin attempts at once.
-    let (held, guard) = match (purpose, &store) {
-        (Purpose::Work, store::Opened::Shared(_)) if !roots.is_empty() => {
-            (Some(folder::hold(data)?), Some(Guard::start(roots.iter().cloned().collect())?))
+    let (mut held, mut guard) = (None, None);
+    if let (Purpose::Work, store::Opened::Shared(_)) = (purpose, &store) {
+        held = Some(folder::hold(data)?);
+        let folders: Vec<_> = roots.iter().cloned().collect();
+        if let Some(last) = folder::last_node(data) {
+            let left = folders.clone();
+            tokio::task::spawn_blocking(move || guard::end_all(&left)).await?;
+            builder = builder.succeeds(last);
         }
-        _ => (None, None),
-    };
+        if !folders.is_empty() {
+            guard = Some(Guard::start(folders)?);
+        }
+    }
     let engine = builder.start().await.context("the engine does not start")?;
+    if held.is_some() {
+        folder::note_node(data, engine.node()).context("cannot write into the data folder")?;
+    }
     let guarded = guard.map(|guard| guard.of(&engine));
     let drain = CancellationToken::new();
     let logs = logs::LocalLogs::new(engine.clone(), roots);

@@ -53,6 +53,7 @@ pub struct EngineBuilder {
     leaves_unfinished: bool,
     retention: Option<Retention>,
     lease: Option<Duration>,
+    predecessor: Option<NodeId>,
     readmission: Readmission,
     fault: Option<StartError>,
 }
@@ -197,6 +198,15 @@ impl EngineBuilder {
         self
     }
 
+    /// The node of an earlier engine that is known to be dead and to have left no work running,
+    /// such as the last one of a folder that this process has locked. On a store that others share,
+    /// its groups are free at once instead of when its lease is over. Two engines drive the same
+    /// attempts if it is not dead; what they write down stays right all the same.
+    pub fn succeeds(mut self, node: NodeId) -> Self {
+        self.predecessor = Some(node);
+        self
+    }
+
     /// How fast groups that an earlier or another engine left are taken up: so many at once, then
     /// so many a second; 2,000 and 2,000 where nothing is said.
     pub fn readmission(mut self, burst: u32, per_second: u32) -> Self {
@@ -216,8 +226,12 @@ impl EngineBuilder {
         let retention = this.retention.unwrap_or(Retention::DEFAULT);
         let kept = this.executors.values().cloned().collect();
         let goes_on = !this.leaves_unfinished;
+        let predecessor = this.predecessor;
         let engine = this.assemble(store);
         if goes_on {
+            if let Some(node) = predecessor {
+                engine.bury(node).await?;
+            }
             engine.take_up().await?;
             super::firing::keep(&engine.0);
             super::retention::keep(&engine.0, retention, kept);

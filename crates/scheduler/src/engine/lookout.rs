@@ -101,6 +101,15 @@ impl Engine {
         Ok(())
     }
 
+    /// Frees what a dead engine drove, and tells others that it is dead.
+    pub(super) async fn bury(&self, node: NodeId) -> Result<(), StoreError> {
+        if self.0.lookout.is_none() || node == self.0.node {
+            return Ok(());
+        }
+        self.0.store.release(node).await?;
+        peers::remove(&*self.0.store, &|presence| presence.node == node).await
+    }
+
     /// Says that the engine is there no more, and lets go what it may have claimed at the end.
     pub(super) async fn depart(&self) {
         let Some(lookout) = &self.0.lookout else { return };
