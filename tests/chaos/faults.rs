@@ -20,6 +20,8 @@ pub(crate) struct Ledger {
     pub(crate) counts: BTreeMap<&'static str, u64>,
     /// Each group of an engine that was lost.
     pub(crate) takeovers: Vec<Takeover>,
+    /// How long each group of an engine that was killed and restarted at once waited.
+    pub(crate) resumptions: Vec<Duration>,
     /// How long it took after a full disk until each engine wrote again.
     pub(crate) revivals: Vec<Duration>,
     /// The same after an engine that ended in order.
@@ -104,19 +106,33 @@ pub(crate) async fn small(rig: Arc<Rig>, book: Book, until: Instant) {
 }
 
 async fn kill(rig: &Rig, book: &Book, node: &Node, dice: &mut Dice) {
-    count(book, "kill -9 of an engine");
     node.signal(Signal::KILL).await;
+    if dice.draw(0..3) > 0 {
+        count(book, "kill -9 of an engine");
+        node.wait().await;
+        taken_over(rig, book, node, "kill -9").await;
+        sleep(Duration::from_millis(dice.draw(0..2000))).await;
+        return again(rig, book, node).await;
+    }
+    count(book, "kill -9 of an engine, restart at once");
     node.wait().await;
-    takeover::watch(rig, book, node, "kill -9").await;
-    sleep(Duration::from_millis(dice.draw(0..2000))).await;
-    again(rig, book, node).await;
+    // The next life knows that the last one is over, and waits for no lease.
+    let watched = takeover::watch(rig, book, node, "kill -9 and restart");
+    let (taken, ()) = tokio::join!(watched, again(rig, book, node));
+    let took = taken.iter().map(Takeover::took);
+    book.lock().unwrap().resumptions.extend(took);
+}
+
+async fn taken_over(rig: &Rig, book: &Book, node: &Node, fault: &str) {
+    let taken = takeover::watch(rig, book, node, fault).await;
+    book.lock().unwrap().takeovers.extend(taken);
 }
 
 async fn stop(rig: &Rig, book: &Book, node: &Node, dice: &mut Dice) {
     count(book, "SIGSTOP of an engine for longer than its lease, SIGCONT");
     node.signal(Signal::STOP).await;
     let began = Instant::now();
-    takeover::watch(rig, book, node, "SIGSTOP").await;
+    taken_over(rig, book, node, "SIGSTOP").await;
     sleep(Duration::from_millis(dice.draw(0..3000))).await;
     sleep((LEASE + Duration::from_secs(1)).saturating_sub(began.elapsed())).await;
     node.signal(Signal::CONT).await;
@@ -130,7 +146,7 @@ async fn sever(rig: &Rig, book: &Book, node: &Node, dice: &mut Dice, mode: Mode)
     if dice.draw(0..2) == 0 {
         sleep(Duration::from_millis(dice.draw(300..3000))).await;
     } else {
-        takeover::watch(rig, book, node, if is_cut { "cut" } else { "stall" }).await;
+        taken_over(rig, book, node, if is_cut { "cut" } else { "stall" }).await;
         sleep(Duration::from_millis(dice.draw(0..3000))).await;
     }
     node.proxy.set(Mode::Open);

@@ -58,6 +58,8 @@ pub(crate) fn write(
     times(&mut text, "of it, until the lease ended", &parts.lease);
     times(&mut text, "of it, from the end of the lease to the claim", &parts.claim);
     times(&mut text, "from the claim to the group's first event", &parts.event);
+    let resumed = "an engine is killed and restarted at once: its groups go on";
+    times(&mut text, resumed, &ledger.resumptions);
     times(&mut text, "from the end of a full disk to an engine's next commit", &ledger.revivals);
     times(&mut text, "orderly end of an engine, its groups let go", &ledger.handovers);
     let _ = writeln!(text, "| **facts lost** | **{}** |", verdict.lost.len());

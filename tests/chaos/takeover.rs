@@ -28,6 +28,10 @@ pub(crate) struct Takeover {
 }
 
 impl Takeover {
+    pub(crate) fn took(&self) -> Duration {
+        Duration::from_millis((self.claimed - self.lost).max(0) as u64)
+    }
+
     /// The lease of an engine that could not renew for a while may have ended before it was lost.
     fn lease_over(&self) -> i64 {
         self.lease_ended.clamp(self.lost, self.claimed)
@@ -48,10 +52,12 @@ pub(crate) fn now() -> i64 {
     since.map_or(0, |since| since.as_millis() as i64)
 }
 
-/// Watches until no group is left with an engine that cannot go on.
-pub(crate) async fn watch(rig: &Rig, book: &Book, node: &Node, fault: &str) {
+/// Watches until no group is left with an engine that cannot go on, and returns all that were taken
+/// over.
+pub(crate) async fn watch(rig: &Rig, book: &Book, node: &Node, fault: &str) -> Vec<Takeover> {
     let (life, lost) = (node.id(), now());
     let mut left: Option<BTreeMap<i64, i64>> = None;
+    let mut taken = Vec::new();
     let (mut lease_ended, mut looked) = (lost, 0);
     while now() < lost + TOO_LONG {
         sleep(Duration::from_millis(50)).await;
@@ -62,9 +68,9 @@ pub(crate) async fn watch(rig: &Rig, book: &Book, node: &Node, fault: &str) {
         let before = left.replace(held.clone()).unwrap_or_else(|| held.clone());
         let gone = before.into_iter().filter(|(group, _)| !held.contains_key(group));
         let gone = gone.map(|(group, epoch)| Takeover { group, epoch, lost, lease_ended, claimed });
-        book.lock().unwrap().takeovers.extend(gone);
+        taken.extend(gone);
         if held.is_empty() {
-            return;
+            return taken;
         }
         if claimed > lease_ended.max(lost) + LATE && claimed > looked + 1000 {
             looked = claimed;
@@ -85,6 +91,7 @@ pub(crate) async fn watch(rig: &Rig, book: &Book, node: &Node, fault: &str) {
     }
     let left = left.unwrap_or_default();
     wrong(book, format!("groups of {} are not taken over: {left:?}", node.name));
+    taken
 }
 
 /// Takes all take-overs apart; asks the journals for the first events.
@@ -92,7 +99,7 @@ pub(crate) async fn parts(rig: &Rig, takeovers: &[Takeover]) -> Parts {
     let span = |from: i64, to: i64| Duration::from_millis((to - from).max(0) as u64);
     let mut parts = Parts::default();
     for it in takeovers {
-        parts.whole.push(span(it.lost, it.claimed));
+        parts.whole.push(it.took());
         parts.lease.push(span(it.lost, it.lease_over()));
         parts.claim.push(span(it.lease_over(), it.claimed));
         if let Ok(Some(first)) = rig.store.first_event(it.group, it.epoch).await {

@@ -12,7 +12,7 @@ use crate::id::{
     ReleaseId, RunId, RunOrderId, ScheduleId, TokenId, WebhookId,
 };
 use crate::name::{DeploymentName, FlowName, OutputName, PackageName, ParameterName};
-use crate::nodes::{CancelOrder, Helm, Presence, RunOrder};
+use crate::nodes::{Allotments, CancelOrder, First, Helm, Presence, RunOrder};
 use crate::parameter::Values;
 use crate::policy::RunPolicy;
 use crate::retention::Retention;
@@ -272,6 +272,10 @@ pub enum Document {
     CancelOrder(CancelOrder),
     /// A run that the engine at its deployment's helm is to accept.
     RunOrder(Box<RunOrder>),
+    /// How limits that hold over all engines are divided.
+    Allotments(Box<Allotments>),
+    /// That there was a first access token.
+    First(First),
 }
 
 /// The kinds of documents.
@@ -313,6 +317,10 @@ pub enum Kind {
     CancelOrder,
     /// Runs that are to be accepted.
     RunOrder,
+    /// How limits that hold over all engines are divided: one document.
+    Allotments,
+    /// That there was a first access token: one document.
+    First,
 }
 
 impl Kind {
@@ -337,6 +345,8 @@ impl Kind {
             Self::Helm => "helm",
             Self::CancelOrder => "cancel_order",
             Self::RunOrder => "run_order",
+            Self::Allotments => "allotments",
+            Self::First => "first",
         }
     }
 }
@@ -384,6 +394,12 @@ impl Key {
         Self { kind: Kind::Helm, id: deployment.get() }
     }
 
+    /// Where it is found how limits that hold over all engines are divided.
+    pub const ALLOTMENTS: Self = Self { kind: Kind::Allotments, id: 1 };
+
+    /// Where it is found whether there was a first access token.
+    pub const FIRST: Self = Self { kind: Kind::First, id: 1 };
+
     /// Returns where it is found whether a group is to be cancelled.
     #[must_use]
     pub fn cancel_order(group: GroupId) -> Self {
@@ -413,6 +429,8 @@ impl Document {
             Self::Helm(it) => Key::helm(it.deployment),
             Self::CancelOrder(it) => Key::cancel_order(it.group),
             Self::RunOrder(it) => it.id.into(),
+            Self::Allotments(_) => Key::ALLOTMENTS,
+            Self::First(_) => Key::FIRST,
         }
     }
 
@@ -429,7 +447,9 @@ impl Document {
             | Self::Audit(_)
             | Self::Presence(_)
             | Self::Helm(_)
-            | Self::CancelOrder(_) => 0,
+            | Self::CancelOrder(_)
+            | Self::Allotments(_)
+            | Self::First(_) => 0,
             Self::RunOrder(it) => it.run.deployment.get(),
             Self::Jobs(it) => it.run.get(),
             Self::Release(it) => it.deployment.get(),
@@ -464,7 +484,9 @@ impl Document {
             | Self::Presence(_)
             | Self::Helm(_)
             | Self::CancelOrder(_)
-            | Self::RunOrder(_) => None,
+            | Self::RunOrder(_)
+            | Self::Allotments(_)
+            | Self::First(_) => None,
         }
     }
 
@@ -488,7 +510,9 @@ impl Document {
             | Self::Presence(_)
             | Self::Helm(_)
             | Self::CancelOrder(_)
-            | Self::RunOrder(_) => false,
+            | Self::RunOrder(_)
+            | Self::Allotments(_)
+            | Self::First(_) => false,
             Self::Announcement(_) => true,
             Self::Delivery(it) => !it.failed,
         }

@@ -206,7 +206,10 @@ pub use executor::Reporter;
 pub use executor::Stop;
 pub use executor::Unheard;
 
+pub use nodes::Allotment;
+pub use nodes::Allotments;
 pub use nodes::CancelOrder;
+pub use nodes::First;
 pub use nodes::Helm;
 pub use nodes::Presence;
 pub use nodes::RunAnswer;

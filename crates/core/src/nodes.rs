@@ -2,6 +2,7 @@
 //! regard each other, and what one asks of another. All of it is documents, so it needs nothing of
 //! a store that other documents do not need.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::Audit;
 use crate::catalog::Run;
 use crate::id::{DeploymentId, GroupId, PresenceId, RunId, RunOrderId, TokenId};
+use crate::name::ExecutorName;
 use crate::plan::Plan;
 use crate::store::NodeId;
 use crate::time::Timestamp;
@@ -79,4 +81,33 @@ pub enum RunAnswer {
     Running(RunId),
     /// Another run has its idempotency key, or something that it rests on changed: ask again.
     Changed,
+}
+
+/// How the limits of executors that hold over all engines are divided. The slots of an executor's
+/// entries are never more than its limit, and an engine has no more live attempts than its slots.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Allotments {
+    /// Of each executor, in the order in which engines are served.
+    pub of: BTreeMap<ExecutorName, Vec<Allotment>>,
+}
+
+/// What one engine has of an executor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allotment {
+    /// The engine.
+    pub node: NodeId,
+    /// So many attempts it may have.
+    pub slots: u32,
+    /// It has jobs that wait for more.
+    pub wants: bool,
+}
+
+/// That the instance got its first access token. It is made in the same commit, so that of engines
+/// that begin at once one makes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct First {
+    /// The token.
+    pub token: TokenId,
+    /// When.
+    pub at: Timestamp,
 }

@@ -46,6 +46,7 @@ pub struct EngineBuilder {
     store: Option<Arc<dyn Store>>,
     executors: BTreeMap<ExecutorName, Arc<dyn Executor>>,
     limits: BTreeMap<ExecutorName, u32>,
+    totals: BTreeMap<ExecutorName, u32>,
     pools: BTreeMap<PoolName, u32>,
     secrets: Option<Arc<dyn SecretSource>>,
     advice: Option<Arc<ExecutorAdvice>>,
@@ -122,6 +123,25 @@ impl EngineBuilder {
         match ExecutorName::new(name) {
             Ok(name) => {
                 self.limits.insert(name, limit);
+            }
+            Err(error) => {
+                self.fault.get_or_insert(error.into());
+            }
+        }
+        self
+    }
+
+    /// How many attempts an executor may have at a time over all engines of a shared store, besides
+    /// what each may have by itself. All engines should be told the same. On a store of its own an
+    /// engine has all of it.
+    ///
+    /// Engines divide the slots by what their jobs need. What an engine leaves when it dies is free
+    /// when its lease is over; work that outlives its engine counts again as soon as another one has
+    /// taken it up, and in between others may begin as many.
+    pub fn executor_total(mut self, name: &str, limit: u32) -> Self {
+        match ExecutorName::new(name) {
+            Ok(name) => {
+                self.totals.insert(name, limit);
             }
             Err(error) => {
                 self.fault.get_or_insert(error.into());
@@ -243,7 +263,8 @@ impl EngineBuilder {
     fn assemble(self, store: Arc<dyn Store>) -> Engine {
         let executors = self.executors.keys().cloned().collect();
         let seats = seats(self.executors);
-        let capacity = capacity(&seats, &self.limits, self.pools);
+        let mut capacity = capacity(&seats, &self.limits, self.pools);
+        let shared = withhold(&mut capacity, &self.totals, store.is_shared());
         #[expect(clippy::disallowed_methods, reason = "the engine's door: one id per life")]
         let node = NodeId(Uuid::now_v7());
         let (sender, inbox) = mpsc::channel(INBOX);
@@ -252,7 +273,7 @@ impl EngineBuilder {
         let listener = Arc::new(Listener::new(sender.clone(), hub.clone(), clock));
         let machine = Scheduler::new(&capacity);
         let lease = self.lease.unwrap_or(LEASE);
-        let lookout = store.is_shared().then(|| Arc::new(Lookout::new(lease)));
+        let lookout = store.is_shared().then(|| Arc::new(Lookout::new(lease, self.totals)));
         let tenure = lookout.as_ref().map(|lookout| Arc::clone(&lookout.tenure));
         let driver = Driver {
             audience: Audience::new(self.observers, &machine),
@@ -260,6 +281,7 @@ impl EngineBuilder {
             capacity,
             store: Arc::clone(&store),
             node,
+            shared,
             term: tenure.as_ref().map_or(0, |tenure| tenure.term()),
             tenure,
             helms: BTreeMap::new(),
@@ -309,7 +331,12 @@ impl EngineBuilder {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
-        match self.limits.keys().find(|name| !self.executors.contains_key(*name)) {
+        match self
+            .limits
+            .keys()
+            .chain(self.totals.keys())
+            .find(|name| !self.executors.contains_key(*name))
+        {
             Some(name) => Err(StartError::NoExecutor(name.clone())),
             None => Ok(self),
         }
@@ -335,6 +362,25 @@ fn capacity(
         executors: seats.iter().map(|(name, it)| (name.clone(), slots(name, it))).collect(),
         pools: pools.into_iter().collect(),
     }
+}
+
+/// Takes out of a capacity what engines divide among each other: nothing of it is an engine's own
+/// at first. Returns what each executor may have on this engine besides.
+fn withhold(
+    capacity: &mut Capacity,
+    totals: &BTreeMap<ExecutorName, u32>,
+    is_shared: bool,
+) -> BTreeMap<ExecutorName, Option<u32>> {
+    let mut own = BTreeMap::new();
+    for (name, limit) in &mut capacity.executors {
+        let Some(total) = totals.get(name) else { continue };
+        if is_shared {
+            own.insert(name.clone(), limit.replace(0));
+        } else {
+            *limit = Some(limit.map_or(*total, |limit| limit.min(*total)));
+        }
+    }
+    own
 }
 
 /// Lets the loop run in a task of its own, which the engine ends when it is dropped. How it ended
