@@ -75,6 +75,8 @@ pub(crate) async fn open(
     folder::make(data)?;
     let store = store::Opened::open(&config.store, data).await?;
     let executors::Ready { mut builder, roots } = executors::build(config, data);
+    let kept = Arc::new(logs::KeptLogs::new(roots.clone()));
+    builder = builder.logs(kept.clone());
     let meter = Meter::new();
     let secrets: Arc<dyn SecretSource> = Arc::new(secrets::build(&config.secrets, data)?);
     builder = builder.shared_store(store.shared()).observer(meter.clone());
@@ -104,7 +106,7 @@ pub(crate) async fn open(
     }
     let guarded = guard.map(|guard| guard.of(&engine));
     let drain = CancellationToken::new();
-    let logs = logs::LocalLogs::new(engine.clone(), roots);
+    let logs = logs::LocalLogs::new(engine.clone(), &kept);
     let mut options = options(&config.server).drain(drain.clone()).logs(logs).meter(meter);
     let working = match purpose {
         Purpose::Work => Some(Working::start(&engine, config, secrets)?),

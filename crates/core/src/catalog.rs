@@ -8,11 +8,11 @@ use crate::access::{Audit, Token};
 use crate::digest::Digest;
 use crate::flow::OutputTrigger;
 use crate::id::{
-    AuditId, BackfillId, DeliveryId, DeploymentId, EnvironmentId, GroupId, JobId, PresenceId,
-    ReleaseId, RunId, RunOrderId, ScheduleId, TokenId, WebhookId,
+    AuditId, BackfillId, DeliveryId, DeploymentId, EnvironmentId, GroupId, JobId, LogOrderId,
+    PresenceId, ReleaseId, RunId, RunOrderId, ScheduleId, TokenId, WebhookId,
 };
 use crate::name::{DeploymentName, FlowName, OutputName, PackageName, ParameterName};
-use crate::nodes::{Allotments, CancelOrder, First, Helm, Presence, RunOrder};
+use crate::nodes::{Allotments, CancelOrder, First, Helm, LogOrder, Presence, RunOrder};
 use crate::parameter::Values;
 use crate::policy::RunPolicy;
 use crate::retention::Retention;
@@ -272,6 +272,8 @@ pub enum Document {
     CancelOrder(CancelOrder),
     /// A run that the engine at its deployment's helm is to accept.
     RunOrder(Box<RunOrder>),
+    /// Lines of a log that whoever has them is to give.
+    LogOrder(Box<LogOrder>),
     /// How limits that hold over all engines are divided.
     Allotments(Box<Allotments>),
     /// That there was a first access token.
@@ -317,6 +319,8 @@ pub enum Kind {
     CancelOrder,
     /// Runs that are to be accepted.
     RunOrder,
+    /// Lines of logs that are to be given.
+    LogOrder,
     /// How limits that hold over all engines are divided: one document.
     Allotments,
     /// That there was a first access token: one document.
@@ -345,6 +349,7 @@ impl Kind {
             Self::Helm => "helm",
             Self::CancelOrder => "cancel_order",
             Self::RunOrder => "run_order",
+            Self::LogOrder => "log_order",
             Self::Allotments => "allotments",
             Self::First => "first",
         }
@@ -385,6 +390,7 @@ keys! {
     BackfillId => Backfill,
     PresenceId => Presence,
     RunOrderId => RunOrder,
+    LogOrderId => LogOrder,
 }
 
 impl Key {
@@ -429,6 +435,7 @@ impl Document {
             Self::Helm(it) => Key::helm(it.deployment),
             Self::CancelOrder(it) => Key::cancel_order(it.group),
             Self::RunOrder(it) => it.id.into(),
+            Self::LogOrder(it) => it.id.into(),
             Self::Allotments(_) => Key::ALLOTMENTS,
             Self::First(_) => Key::FIRST,
         }
@@ -448,6 +455,7 @@ impl Document {
             | Self::Presence(_)
             | Self::Helm(_)
             | Self::CancelOrder(_)
+            | Self::LogOrder(_)
             | Self::Allotments(_)
             | Self::First(_) => 0,
             Self::RunOrder(it) => it.run.deployment.get(),
@@ -485,6 +493,7 @@ impl Document {
             | Self::Helm(_)
             | Self::CancelOrder(_)
             | Self::RunOrder(_)
+            | Self::LogOrder(_)
             | Self::Allotments(_)
             | Self::First(_) => None,
         }
@@ -511,6 +520,7 @@ impl Document {
             | Self::Helm(_)
             | Self::CancelOrder(_)
             | Self::RunOrder(_)
+            | Self::LogOrder(_)
             | Self::Allotments(_)
             | Self::First(_) => false,
             Self::Announcement(_) => true,

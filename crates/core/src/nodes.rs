@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::Audit;
 use crate::catalog::Run;
-use crate::id::{DeploymentId, GroupId, PresenceId, RunId, RunOrderId, TokenId};
+use crate::id::{
+    AttemptId, DeploymentId, GroupId, LogOrderId, PresenceId, RunId, RunOrderId, TokenId,
+};
 use crate::name::ExecutorName;
 use crate::plan::Plan;
 use crate::store::NodeId;
@@ -110,4 +112,39 @@ pub struct First {
     pub token: TokenId,
     /// When.
     pub at: Timestamp,
+}
+
+/// Lines of an attempt's log that an engine asks whoever has them for. It removes the order itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogOrder {
+    /// The document's id.
+    pub id: LogOrderId,
+    /// The attempt's group.
+    pub group: GroupId,
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Lines after this number.
+    pub after: u64,
+    /// At most so many.
+    pub limit: u32,
+    /// When it was asked.
+    pub at: Timestamp,
+    /// The engines that have no log of the attempt.
+    pub without: Vec<NodeId>,
+    /// The lines, when somebody has answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Vec<LogRow>>,
+}
+
+/// A line of a log on its way from one engine to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRow {
+    /// Its number in the attempt's log.
+    pub seq: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// Who wrote it.
+    pub stream: Arc<str>,
+    /// The line.
+    pub text: Arc<str>,
 }

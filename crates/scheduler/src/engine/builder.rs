@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::bucket::Readmission;
 use super::gates::Gates;
 use super::ids::Ids;
+use super::logs::LogKeeper;
 use super::lookout::Lookout;
 use super::shelf::Shelf;
 use super::{End, Engine, Inner};
@@ -55,6 +56,7 @@ pub struct EngineBuilder {
     retention: Option<Retention>,
     lease: Option<Duration>,
     predecessor: Option<NodeId>,
+    logs: super::logs::Logs,
     readmission: Readmission,
     fault: Option<StartError>,
 }
@@ -227,6 +229,12 @@ impl EngineBuilder {
         self
     }
 
+    /// Who has the logs of what runs on this engine, so that others on the same store can read them.
+    pub fn logs(mut self, keeper: Arc<dyn LogKeeper>) -> Self {
+        self.logs = Some(keeper);
+        self
+    }
+
     /// How fast groups that an earlier or another engine left are taken up: so many at once, then
     /// so many a second; 2,000 and 2,000 where nothing is said.
     pub fn readmission(mut self, burst: u32, per_second: u32) -> Self {
@@ -310,6 +318,7 @@ impl EngineBuilder {
             clock,
             executors,
             advice: self.advice,
+            logs: self.logs,
             announced,
             gates: Gates::default(),
             prepared: Shelf::new(),

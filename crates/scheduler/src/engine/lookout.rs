@@ -134,6 +134,12 @@ impl Engine {
     }
 }
 
+/// The other engines that say that they are there.
+pub(super) async fn present(store: &dyn Store, but: NodeId) -> Result<Vec<NodeId>, StoreError> {
+    let all = peers::list(store).await?.into_iter().map(|(presence, _)| presence.node);
+    Ok(all.filter(|node| *node != but).collect())
+}
+
 impl Inner {
     /// The engine for as long as a round takes; none when nobody holds it any more, or its loop
     /// has ended.
