@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use jobwright_core::{AuditId, Key, Kind, Role, StoreError, TokenId};
+use jobwright_core::{AuditId, Key, Kind, StoreError, TokenId};
 use jobwright_scheduler::{Engine, TokenError};
 use serde::Deserialize;
 use thiserror::Error;
