@@ -13,6 +13,8 @@
 //! (`tests/sim/nodes.rs`) has the same rules over the whole machine, with chance instead of
 //! completeness.
 
+#![expect(clippy::print_stdout, reason = "what the checker went through is read by a person")]
+
 use stateright::{Checker, Model, Property};
 
 /// The length of a lease in ticks, and for how long an engine believes in it.
