@@ -27,7 +27,7 @@ mod table;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use jobwright::adapters::MockExecutor;
 use jobwright::core::Bundle;
 use jobwright_postgres::PostgresStore;
@@ -53,6 +53,10 @@ enum Work {
     Commits { commits: u64 },
     /// Runs of the whole engine.
     Engine { bundle: Box<Bundle> },
+    /// The same by several engines on one database, each with a part of the groups.
+    Engines { bundle: Box<Bundle>, count: usize },
+    /// Another library, in a process of its own.
+    Peer { name: &'static str, jobs: usize },
 }
 
 fn main() -> Result<()> {
@@ -64,6 +68,7 @@ async fn measure_all(options: Options) -> Result<()> {
     let cluster = Cluster::start(&["shared_buffers = 512MB", "wal_buffers = 16MB"]);
     let sized = |size: usize| if options.quick { size.div_ceil(100) } else { size };
     let groups = Shape::diamonds(sized(10_000)).bundle(&Value::Null)?;
+    let third = Shape::diamonds(sized(10_000).div_ceil(3)).bundle(&Value::Null)?;
     let count = if options.quick { 1 } else { 100 };
     let row = |name, unit, target| Row { name, unit, target, samples: Vec::new() };
     let mut cases = vec![
@@ -71,7 +76,23 @@ async fn measure_all(options: Options) -> Result<()> {
         (row("commits of 1000 × 4 events", "rows", None), Work::Commits { commits: count }),
         // Half of what the batches of four rows a job alone would allow.
         (row("10k × 10, inline", "rows", Some(0.125)), Work::Engine { bundle: Box::new(groups) }),
+        (
+            row("10k × 10 by three engines", "rows", None),
+            Work::Engines { bundle: Box::new(third), count: 3 },
+        ),
     ];
+    if options.peers {
+        build_peers()?;
+        let peer = |name, jobs| Work::Peer { name, jobs: sized(jobs) };
+        cases.extend([
+            (row("graphile_worker 0.14.1, no needs", "rows", None), peer("graphile", 50_000)),
+            (row("apalis-postgres 1.0.0, no needs", "rows", None), peer("apalis", 5_000)),
+            (
+                row("apalis-postgres 1.0.0, no locks or results", "rows", None),
+                peer("apalis-loose", 20_000),
+            ),
+        ]);
+    }
     cases.retain(|(row, _)| options.wants(row.name));
     if options.quick {
         cases.iter_mut().for_each(|(row, _)| row.target = None);
@@ -92,6 +113,12 @@ async fn measure_all(options: Options) -> Result<()> {
         println!("- {line}");
     }
     println!("- median of {rounds} round(s) in turns, each row beside the floor just before it");
+    if options.peers {
+        println!(
+            "- peers: in processes of their own, 64 jobs at a time; from the first job that is added to the call of the last; each job alone, without needs, retries, history or a subscriber"
+        );
+    }
+    println!("- three engines: in one process with the benchmark, each with a third of the groups");
     println!("- PostgreSQL with fsync on, on the same machine, by loopback without encryption");
     for (row, _) in cases.iter().filter(|(row, _)| row.missed() > 0) {
         println!("- {}: the subscriber was too slow for {} turns", row.name, row.missed());
@@ -146,8 +173,78 @@ impl Work {
                 drop(run);
                 sample(jobs, prepare, taken, rig.end().await?)
             }
+            Self::Engines { bundle, count } => {
+                let (jobs, prepare, taken, missed) = together(&address, bundle, *count).await?;
+                sample(jobs, prepare, taken, missed)
+            }
+            Self::Peer { name, jobs } => {
+                let run = peer(name, &address, *jobs).await?;
+                sample(*jobs, Duration::ZERO, run, 0)
+            }
         })
     }
+}
+
+/// Runs on several engines at once: their jobs, how long preparing them took, and the time until the
+/// last engine is done.
+async fn together(
+    address: &str,
+    bundle: &Bundle,
+    count: usize,
+) -> Result<(usize, Duration, Duration, u64)> {
+    let mut rigs = Vec::new();
+    let mut prepare = Duration::ZERO;
+    for at in 0..count {
+        let store = PostgresStore::connect(address).await?;
+        let name = format!("bench {at}");
+        let rig = Rig::start_as(&name, store, MockExecutor::new(), bundle).await?;
+        let (prepared, took) = rig.prepare().await?;
+        prepare += took;
+        rigs.push((rig, prepared));
+    }
+    let begin = Instant::now();
+    let mut running = tokio::task::JoinSet::new();
+    for (rig, prepared) in rigs {
+        running.spawn(async move {
+            let (run, _) = rig.run(prepared).await?;
+            anyhow::Ok((rig, run))
+        });
+    }
+    let mut done = Vec::new();
+    while let Some(ended) = running.join_next().await {
+        done.push(ended??);
+    }
+    let taken = begin.elapsed();
+    let (mut jobs, mut missed) = (0, 0);
+    for (rig, run) in done {
+        rig.check(&run, Kept::Verdicts).await?;
+        jobs += rig.jobs();
+        drop(run);
+        missed = missed.max(rig.end().await?);
+    }
+    Ok((jobs, prepare, taken, missed))
+}
+
+/// The folder of the other libraries, a workspace of its own.
+const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers");
+
+fn build_peers() -> Result<()> {
+    let mut build = std::process::Command::new("cargo");
+    let status = build.args(["build", "--release", "--locked"]).current_dir(PEERS).status()?;
+    ensure!(status.success(), "the peers cannot be built");
+    Ok(())
+}
+
+/// Lets another library add jobs and work them off, and tells how long both took together.
+async fn peer(name: &str, address: &str, jobs: usize) -> Result<Duration> {
+    let program = format!("{PEERS}/target/release/jobwright-peers");
+    let mut program = tokio::process::Command::new(program);
+    let output = program.args([name, address, &jobs.to_string()]).output().await?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{name}: {error}");
+    let seconds = text.split_whitespace().map(str::parse::<f64>).sum::<Result<f64, _>>()?;
+    Ok(Duration::from_secs_f64(seconds))
 }
 
 /// Writes rows of one event into a plain table with the columns of a journal.

@@ -11,6 +11,9 @@ pub(crate) struct Options {
     pub(crate) rounds: Option<usize>,
     /// Only rows whose name holds one of these; all where there are none.
     pub(crate) names: Vec<String>,
+    /// Other libraries are measured too, where the bench knows some.
+    #[allow(dead_code, reason = "one bench does")]
+    pub(crate) peers: bool,
     /// The command that repeats this.
     pub(crate) command: String,
 }
@@ -24,17 +27,21 @@ impl Options {
         if !given.is_empty() {
             command = format!("{command} -- {}", given.join(" "));
         }
-        let mut options = Self { quick, rounds: None, names: Vec::new(), command };
+        let (rounds, names, peers) = (None, Vec::new(), false);
+        let mut options = Self { quick, rounds, names, peers, command };
         let mut given = given.into_iter();
         while let Some(argument) = given.next() {
             match &*argument {
                 "--quick" => options.quick = true,
+                "--peers" => options.peers = true,
                 "--rounds" => match given.next().map(|text| text.parse()) {
                     Some(Ok(rounds)) if rounds > 0 => options.rounds = Some(rounds),
                     Some(_) | None => bail!("`--rounds` takes a number above 0"),
                 },
                 option if option.starts_with('-') => {
-                    bail!("no option `{option}`: `--quick`, `--rounds N`, or words of row names")
+                    bail!(
+                        "no option `{option}`: `--quick`, `--peers`, `--rounds N`, or words of row names"
+                    )
                 }
                 _ => options.names.push(argument),
             }

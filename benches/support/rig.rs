@@ -52,12 +52,22 @@ impl Rig {
         executor: impl Executor,
         bundle: &Bundle,
     ) -> Result<Self> {
+        Self::start_as("bench", store, executor, bundle).await
+    }
+
+    /// The same with another name for the deployment, where engines share a store.
+    pub(crate) async fn start_as(
+        name: &str,
+        store: impl Store,
+        executor: impl Executor,
+        bundle: &Bundle,
+    ) -> Result<Self> {
         let jobs = bundle.package.flows.iter().map(|flow| flow.steps.len()).sum();
         let calls = Calls::new(jobs);
         let counted = Counted { executor, calls: calls.clone() };
         let builder = Engine::builder().store(store).executor(EXECUTOR, counted);
         let engine = builder.start().await?;
-        let deployment = engine.create_deployment("bench").await?.id;
+        let deployment = engine.create_deployment(name).await?.id;
         engine.import(deployment, bundle, Default::default()).await?;
         let subscriber = tokio::spawn(listen(engine.subscribe(None)));
         let rig = Self { engine, deployment, jobs, calls, subscriber };

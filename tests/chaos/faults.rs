@@ -8,32 +8,37 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
 use crate::dice::Dice;
+use crate::disk;
 use crate::node::Node;
 use crate::proxy::Mode;
 use crate::rig::{LEASE, Rig};
-
-/// A take-over that takes longer than this is a fault of the engine's.
-const TOO_LONG: Duration = Duration::from_secs(30);
+use crate::takeover::{self, Takeover};
 
 /// What was done to the engines, and what came of it.
 #[derive(Default)]
 pub(crate) struct Ledger {
     pub(crate) counts: BTreeMap<&'static str, u64>,
-    /// How long each group of an engine that was lost waited for another one.
-    pub(crate) takeovers: Vec<Duration>,
+    /// Each group of an engine that was lost.
+    pub(crate) takeovers: Vec<Takeover>,
+    /// How long each group of an engine that was killed and restarted at once waited.
+    pub(crate) resumptions: Vec<Duration>,
+    /// How long it took after a full disk until each engine wrote again.
+    pub(crate) revivals: Vec<Duration>,
     /// The same after an engine that ended in order.
     pub(crate) handovers: Vec<Duration>,
+    /// How often PostgreSQL ended by a full disk.
+    pub(crate) died_of_disk: u64,
     pub(crate) wrong: Vec<String>,
     pub(crate) ended_by_themselves: u64,
 }
 
 pub(crate) type Book = Arc<Mutex<Ledger>>;
 
-fn count(book: &Book, kind: &'static str) {
+pub(crate) fn count(book: &Book, kind: &'static str) {
     *book.lock().unwrap().counts.entry(kind).or_default() += 1;
 }
 
-fn wrong(book: &Book, what: String) {
+pub(crate) fn wrong(book: &Book, what: String) {
     eprintln!("chaos: {what}");
     book.lock().unwrap().wrong.push(what);
 }
@@ -46,7 +51,7 @@ pub(crate) async fn large(rig: Arc<Rig>, book: Book, until: Instant) {
     while Instant::now() < until {
         sleep(Duration::from_millis(dice.draw(500..2500))).await;
         if kinds.is_empty() {
-            kinds = vec![0, 0, 0, 1, 1, 2, 3, 4, 5, 6];
+            kinds = vec![0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8];
         }
         let kind = kinds.swap_remove(dice.draw(0..kinds.len() as u64) as usize);
         let node = dice.choose(&rig.nodes);
@@ -57,7 +62,9 @@ pub(crate) async fn large(rig: Arc<Rig>, book: Book, until: Instant) {
             3 => sever(&rig, &book, node, &mut dice, Mode::Stalled).await,
             4 => drain(&rig, &book, node, &mut dice).await,
             5 => postmaster(&rig, &book, &mut dice).await,
-            _ => backend_killed(&rig, &book, &mut dice).await,
+            6 => backend_killed(&rig, &book, &mut dice).await,
+            7 => disk::slow(&rig, &book, &mut dice).await,
+            _ => disk::full(&rig, &book, &mut dice).await,
         }
         for node in &rig.nodes {
             if node.has_ended().await {
@@ -99,20 +106,33 @@ pub(crate) async fn small(rig: Arc<Rig>, book: Book, until: Instant) {
 }
 
 async fn kill(rig: &Rig, book: &Book, node: &Node, dice: &mut Dice) {
-    count(book, "kill -9 of an engine");
     node.signal(Signal::KILL).await;
-    let began = Instant::now();
+    if dice.draw(0..3) > 0 {
+        count(book, "kill -9 of an engine");
+        node.wait().await;
+        taken_over(rig, book, node, "kill -9").await;
+        sleep(Duration::from_millis(dice.draw(0..2000))).await;
+        return again(rig, book, node).await;
+    }
+    count(book, "kill -9 of an engine, restart at once");
     node.wait().await;
-    taken_over(rig, book, node, began).await;
-    sleep(Duration::from_millis(dice.draw(0..2000))).await;
-    again(rig, book, node).await;
+    // The next life knows that the last one is over, and waits for no lease.
+    let watched = takeover::watch(rig, book, node, "kill -9 and restart");
+    let (taken, ()) = tokio::join!(watched, again(rig, book, node));
+    let took = taken.iter().map(Takeover::took);
+    book.lock().unwrap().resumptions.extend(took);
+}
+
+async fn taken_over(rig: &Rig, book: &Book, node: &Node, fault: &str) {
+    let taken = takeover::watch(rig, book, node, fault).await;
+    book.lock().unwrap().takeovers.extend(taken);
 }
 
 async fn stop(rig: &Rig, book: &Book, node: &Node, dice: &mut Dice) {
     count(book, "SIGSTOP of an engine for longer than its lease, SIGCONT");
     node.signal(Signal::STOP).await;
     let began = Instant::now();
-    taken_over(rig, book, node, began).await;
+    taken_over(rig, book, node, "SIGSTOP").await;
     sleep(Duration::from_millis(dice.draw(0..3000))).await;
     sleep((LEASE + Duration::from_secs(1)).saturating_sub(began.elapsed())).await;
     node.signal(Signal::CONT).await;
@@ -122,12 +142,11 @@ async fn sever(rig: &Rig, book: &Book, node: &Node, dice: &mut Dice, mode: Mode)
     let is_cut = mode == Mode::Cut;
     count(book, if is_cut { "network cut, healed" } else { "network stalled, healed" });
     node.proxy.set(mode);
-    let began = Instant::now();
     // Half of them end within the lease.
     if dice.draw(0..2) == 0 {
         sleep(Duration::from_millis(dice.draw(300..3000))).await;
     } else {
-        taken_over(rig, book, node, began).await;
+        taken_over(rig, book, node, if is_cut { "cut" } else { "stall" }).await;
         sleep(Duration::from_millis(dice.draw(0..3000))).await;
     }
     node.proxy.set(Mode::Open);
@@ -176,26 +195,6 @@ async fn backend_killed(rig: &Rig, book: &Book, dice: &mut Dice) {
     if let Some(pid) = Pid::from_raw(pid) {
         let _ = kill_process(pid, Signal::KILL);
     }
-}
-
-/// Measures until no group is left with an engine that cannot go on.
-async fn taken_over(rig: &Rig, book: &Book, node: &Node, began: Instant) {
-    let life = node.id();
-    let mut left = None;
-    while began.elapsed() < TOO_LONG {
-        if let Ok(now) = rig.store.groups_of(&life).await {
-            let before = left.replace(now.clone()).unwrap_or_else(|| now.clone());
-            let gone = before.difference(&now).count();
-            let took = began.elapsed();
-            book.lock().unwrap().takeovers.extend(std::iter::repeat_n(took, gone));
-            if now.is_empty() {
-                return;
-            }
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
-    let left = left.unwrap_or_default();
-    wrong(book, format!("groups of {} are not taken over: {left:?}", node.name));
 }
 
 /// Starts an engine until it starts: a small fault may hit its first steps.

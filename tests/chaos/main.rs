@@ -23,6 +23,7 @@ mod cleaner;
 #[allow(dead_code, reason = "the tests of the store use all of it")]
 mod cluster;
 mod dice;
+mod disk;
 mod evidence;
 mod faults;
 mod load;
@@ -32,6 +33,7 @@ mod proxy;
 mod report;
 mod rig;
 mod store;
+mod takeover;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -78,7 +80,8 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn play(seed: u64, load: Duration) -> anyhow::Result<usize> {
-    let rig = Arc::new(Rig::start(seed, ENGINES, SETTLE).await.context("the rig does not start")?);
+    let rig =
+        Arc::new(Rig::start(seed, ENGINES, load, SETTLE).await.context("the rig does not start")?);
     let book: Book = Arc::new(Mutex::new(Ledger::default()));
     let until = Instant::now() + load;
     let mut clients = JoinSet::new();
@@ -95,8 +98,10 @@ async fn play(seed: u64, load: Duration) -> anyhow::Result<usize> {
     clients.join_all().await;
     println!("everything is read once more");
     let verdict = oracle::judge(&rig).await;
+    let takeovers = book.lock().unwrap().takeovers.clone();
+    let parts = takeover::parts(&rig, &takeovers).await;
     let ledger = book.lock().unwrap();
-    let text = report::write(&rig, &ledger, &verdict, load);
+    let text = report::write(&rig, &ledger, &parts, &verdict, load);
     println!("\n{text}");
     if let Some(path) = std::env::var_os("JOBWRIGHT_CHAOS_REPORT") {
         std::fs::write(path, &text)?;

@@ -4,11 +4,19 @@ use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::disk;
 use crate::faults::Ledger;
 use crate::oracle::Verdict;
 use crate::rig::{LEASE, Rig};
+use crate::takeover::Parts;
 
-pub(crate) fn write(rig: &Rig, ledger: &Ledger, verdict: &Verdict, load: Duration) -> String {
+pub(crate) fn write(
+    rig: &Rig,
+    ledger: &Ledger,
+    parts: &Parts,
+    verdict: &Verdict,
+    load: Duration,
+) -> String {
     let mut text = String::new();
     let seconds = load.as_secs();
     let faults: u64 = ledger.counts.values().sum();
@@ -22,6 +30,9 @@ pub(crate) fn write(rig: &Rig, ledger: &Ledger, verdict: &Verdict, load: Duratio
     let _ = writeln!(text, "| fault | times |\n|---|---:|");
     for (kind, times) in &ledger.counts {
         let _ = writeln!(text, "| {kind} | {times} |");
+    }
+    if rig.cluster.disk().is_none() {
+        let _ = writeln!(text, "| {} | **left out**: no `tmpfs` can be mounted here |", disk::FULL);
     }
     let _ = writeln!(text, "| all | {faults} |\n\n| | |\n|---|---:|");
     let requests = rig.seen.requests.load(Ordering::Relaxed);
@@ -38,11 +49,18 @@ pub(crate) fn write(rig: &Rig, ledger: &Ledger, verdict: &Verdict, load: Duratio
         ("times that a group was taken up by an engine", verdict.adopted),
         ("processes that ran", verdict.processes),
         ("of them killed", verdict.killed),
+        ("times that a full disk ended PostgreSQL", ledger.died_of_disk),
         ("engines that ended by themselves", ledger.ended_by_themselves),
     ] {
         let _ = writeln!(text, "| {what} | {number} |");
     }
-    times(&mut text, "take-over of a lost engine's group", &ledger.takeovers);
+    times(&mut text, "take-over of a lost engine's group", &parts.whole);
+    times(&mut text, "of it, until the lease ended", &parts.lease);
+    times(&mut text, "of it, from the end of the lease to the claim", &parts.claim);
+    times(&mut text, "from the claim to the group's first event", &parts.event);
+    let resumed = "an engine is killed and restarted at once: its groups go on";
+    times(&mut text, resumed, &ledger.resumptions);
+    times(&mut text, "from the end of a full disk to an engine's next commit", &ledger.revivals);
     times(&mut text, "orderly end of an engine, its groups let go", &ledger.handovers);
     let _ = writeln!(text, "| **facts lost** | **{}** |", verdict.lost.len());
     let _ = writeln!(text, "| **double live attempts** | **{}** |", verdict.doubles.len());

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::cleaner::Cleaner;
 use crate::cluster::{Cluster, PASSWORD};
+use crate::disk;
 use crate::load::Seen;
 use crate::node::Node;
 use crate::proxy::Proxy;
@@ -56,7 +57,12 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    pub(crate) async fn start(seed: u64, engines: usize, settle: Duration) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        seed: u64,
+        engines: usize,
+        load: Duration,
+        settle: Duration,
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("jw-chaos.").tempdir()?.keep();
         let cleaner = Cleaner::start(&folder)?;
         // A build beside a long run must not change what is restarted.
@@ -64,8 +70,13 @@ impl Rig {
         std::fs::create_dir(folder.join("evidence"))?;
         std::fs::write(folder.join("evidence.sh"), include_str!("evidence.sh"))?;
         std::fs::write(folder.join("jobwright.toml"), CONFIG)?;
-        let settings = ["shared_buffers=64MB", "restart_after_crash=on"];
-        let cluster = tokio::task::spawn_blocking(move || Cluster::start(&settings)).await?;
+        let settings = ["shared_buffers=64MB", "restart_after_crash=on", "max_wal_size=256MB"];
+        let size = Some(disk::megabytes(load));
+        let start = move || Cluster::start_on(&settings, size);
+        let cluster = tokio::task::spawn_blocking(start).await?;
+        if cluster.disk().is_none() {
+            eprintln!("chaos: no tmpfs can be mounted here: THE DISK IS NEVER FULL in this run");
+        }
         let cluster = Arc::new(cluster);
         let store = Store::new(cluster.database());
         let mut nodes = Vec::new();

@@ -23,7 +23,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Server};
-use crate::guard::{Guard, Guarded};
+use crate::guard::{self, Guard, Guarded};
 
 pub(crate) use folder::default_data;
 pub(crate) use owner::{FirstToken, OwnerError};
@@ -75,6 +75,8 @@ pub(crate) async fn open(
     folder::make(data)?;
     let store = store::Opened::open(&config.store, data).await?;
     let executors::Ready { mut builder, roots } = executors::build(config, data);
+    let kept = Arc::new(logs::KeptLogs::new(roots.clone()));
+    builder = builder.logs(kept.clone());
     let meter = Meter::new();
     let secrets: Arc<dyn SecretSource> = Arc::new(secrets::build(&config.secrets, data)?);
     builder = builder.shared_store(store.shared()).observer(meter.clone());
@@ -85,16 +87,26 @@ pub(crate) async fn open(
         builder = builder.leave_unfinished();
     }
     // Before the engine, which may begin attempts at once.
-    let (held, guard) = match (purpose, &store) {
-        (Purpose::Work, store::Opened::Shared(_)) if !roots.is_empty() => {
-            (Some(folder::hold(data)?), Some(Guard::start(roots.iter().cloned().collect())?))
+    let (mut held, mut guard) = (None, None);
+    if let (Purpose::Work, store::Opened::Shared(_)) = (purpose, &store) {
+        held = Some(folder::hold(data)?);
+        let folders: Vec<_> = roots.iter().cloned().collect();
+        if let Some(last) = folder::last_node(data) {
+            let left = folders.clone();
+            tokio::task::spawn_blocking(move || guard::end_all(&left)).await?;
+            builder = builder.succeeds(last);
         }
-        _ => (None, None),
-    };
+        if !folders.is_empty() {
+            guard = Some(Guard::start(folders)?);
+        }
+    }
     let engine = builder.start().await.context("the engine does not start")?;
+    if held.is_some() {
+        folder::note_node(data, engine.node()).context("cannot write into the data folder")?;
+    }
     let guarded = guard.map(|guard| guard.of(&engine));
     let drain = CancellationToken::new();
-    let logs = logs::LocalLogs::new(engine.clone(), roots);
+    let logs = logs::LocalLogs::new(engine.clone(), &kept);
     let mut options = options(&config.server).drain(drain.clone()).logs(logs).meter(meter);
     let working = match purpose {
         Purpose::Work => Some(Working::start(&engine, config, secrets)?),

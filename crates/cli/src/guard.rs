@@ -49,13 +49,18 @@ pub(crate) fn guard(args: &Watch) -> ExitCode {
         }
     });
     watch(&args.roots, &lines);
+    end_all(&args.roots);
+    ExitCode::SUCCESS
+}
+
+/// Ends what a server that is dead left running. Blocks until nothing is left.
+pub(crate) fn end_all(roots: &[PathBuf]) {
     // What begins later is of the next server on these folders; what the last one was just about to
     // begin when it died is not.
     let end = Some(uptime() + AGAIN);
-    while kill_below(&args.roots, end) > 0 {
+    while kill_below(roots, end) > 0 {
         std::thread::park_timeout(AGAIN);
     }
-    ExitCode::SUCCESS
 }
 
 /// Returns when the server is no more.

@@ -20,7 +20,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 
 use crate::compose::{self, Composed, FirstToken, Purpose};
-use crate::config::{Config, LogFormat};
+use crate::config::{Config, LogFormat, OnShutdown};
 use crate::telemetry;
 
 /// Starts a server: an engine with its store and its HTTP API
@@ -94,6 +94,11 @@ fn configured(args: &Serve) -> anyhow::Result<Config> {
     config.server.allow_remote = args.allow_remote.unwrap_or(config.server.allow_remote);
     if let Some(url) = &args.store {
         config.store.url = Some(url.clone());
+    }
+    if config.store.url.is_some() && config.engine.on_shutdown == OnShutdown::Leave {
+        anyhow::bail!(
+            "`on-shutdown = \"leave\"` is for a store of the server's own: on a shared one other servers start again what this one leaves; remove it from `[engine]`"
+        );
     }
     listen::check(&config.server)?;
     Ok(config)

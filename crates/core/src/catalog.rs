@@ -10,11 +10,11 @@ use crate::access::{Audit, Token};
 use crate::digest::Digest;
 use crate::flow::OutputTrigger;
 use crate::id::{
-    AuditId, BackfillId, DeliveryId, DeploymentId, EnvironmentId, GroupId, JobId, PresenceId,
-    ReleaseId, RunId, RunOrderId, ScheduleId, TokenId, WebhookId,
+    AuditId, BackfillId, DeliveryId, DeploymentId, EnvironmentId, GroupId, JobId, LogOrderId,
+    PresenceId, ReleaseId, RunId, RunOrderId, ScheduleId, TokenId, WebhookId,
 };
 use crate::name::{DeploymentName, FlowName, OutputName, PackageName, ParameterName};
-use crate::nodes::{CancelOrder, Helm, Presence, RunOrder};
+use crate::nodes::{Allotments, CancelOrder, First, Helm, LogOrder, Presence, RunOrder};
 use crate::parameter::Values;
 use crate::policy::RunPolicy;
 use crate::retention::Retention;
@@ -274,6 +274,12 @@ pub enum Document {
     CancelOrder(CancelOrder),
     /// A run that the engine at its deployment's helm is to accept.
     RunOrder(Box<RunOrder>),
+    /// Lines of a log that whoever has them is to give.
+    LogOrder(Box<LogOrder>),
+    /// How limits that hold over all engines are divided.
+    Allotments(Box<Allotments>),
+    /// That there was a first access token.
+    First(First),
 }
 
 /// The kinds of documents.
@@ -315,6 +321,12 @@ pub enum Kind {
     CancelOrder,
     /// Runs that are to be accepted.
     RunOrder,
+    /// Lines of logs that are to be given.
+    LogOrder,
+    /// How limits that hold over all engines are divided: one document.
+    Allotments,
+    /// That there was a first access token: one document.
+    First,
 }
 
 impl Kind {
@@ -339,6 +351,9 @@ impl Kind {
             Self::Helm => "helm",
             Self::CancelOrder => "cancel_order",
             Self::RunOrder => "run_order",
+            Self::LogOrder => "log_order",
+            Self::Allotments => "allotments",
+            Self::First => "first",
         }
     }
 }
@@ -377,6 +392,7 @@ keys! {
     BackfillId => Backfill,
     PresenceId => Presence,
     RunOrderId => RunOrder,
+    LogOrderId => LogOrder,
 }
 
 impl Key {
@@ -385,6 +401,12 @@ impl Key {
     pub fn helm(deployment: DeploymentId) -> Self {
         Self { kind: Kind::Helm, id: deployment.get() }
     }
+
+    /// Where it is found how limits that hold over all engines are divided.
+    pub const ALLOTMENTS: Self = Self { kind: Kind::Allotments, id: 1 };
+
+    /// Where it is found whether there was a first access token.
+    pub const FIRST: Self = Self { kind: Kind::First, id: 1 };
 
     /// Returns where it is found whether a group is to be cancelled.
     #[must_use]
@@ -415,6 +437,9 @@ impl Document {
             Self::Helm(it) => Key::helm(it.deployment),
             Self::CancelOrder(it) => Key::cancel_order(it.group),
             Self::RunOrder(it) => it.id.into(),
+            Self::LogOrder(it) => it.id.into(),
+            Self::Allotments(_) => Key::ALLOTMENTS,
+            Self::First(_) => Key::FIRST,
         }
     }
 
@@ -431,7 +456,10 @@ impl Document {
             | Self::Audit(_)
             | Self::Presence(_)
             | Self::Helm(_)
-            | Self::CancelOrder(_) => 0,
+            | Self::CancelOrder(_)
+            | Self::LogOrder(_)
+            | Self::Allotments(_)
+            | Self::First(_) => 0,
             Self::RunOrder(it) => it.run.deployment.get(),
             Self::Jobs(it) => it.run.get(),
             Self::Release(it) => it.deployment.get(),
@@ -466,7 +494,10 @@ impl Document {
             | Self::Presence(_)
             | Self::Helm(_)
             | Self::CancelOrder(_)
-            | Self::RunOrder(_) => None,
+            | Self::RunOrder(_)
+            | Self::LogOrder(_)
+            | Self::Allotments(_)
+            | Self::First(_) => None,
         }
     }
 
@@ -490,7 +521,10 @@ impl Document {
             | Self::Presence(_)
             | Self::Helm(_)
             | Self::CancelOrder(_)
-            | Self::RunOrder(_) => false,
+            | Self::RunOrder(_)
+            | Self::LogOrder(_)
+            | Self::Allotments(_)
+            | Self::First(_) => false,
             Self::Announcement(_) => true,
             Self::Delivery(it) => !it.failed,
         }

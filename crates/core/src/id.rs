@@ -131,6 +131,8 @@ ids! {
     PresenceId = "presence of an engine";
     /// Names the document by which one engine asks another to accept a run.
     RunOrderId = "order of a run";
+    /// Names the document by which one engine asks others for lines of a log.
+    LogOrderId = "order of a log";
 }
 
 /// The place of a job in its group: jobs are addressed by it wherever the group is known.

@@ -2,13 +2,17 @@
 //! regard each other, and what one asks of another. All of it is documents, so it needs nothing of
 //! a store that other documents do not need.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::access::Audit;
 use crate::catalog::Run;
-use crate::id::{DeploymentId, GroupId, PresenceId, RunId, RunOrderId, TokenId};
+use crate::id::{
+    AttemptId, DeploymentId, GroupId, LogOrderId, PresenceId, RunId, RunOrderId, TokenId,
+};
+use crate::name::ExecutorName;
 use crate::plan::Plan;
 use crate::store::NodeId;
 use crate::time::Timestamp;
@@ -79,4 +83,68 @@ pub enum RunAnswer {
     Running(RunId),
     /// Another run has its idempotency key, or something that it rests on changed: ask again.
     Changed,
+}
+
+/// How the limits of executors that hold over all engines are divided. The slots of an executor's
+/// entries are never more than its limit, and an engine has no more live attempts than its slots.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Allotments {
+    /// Of each executor, in the order in which engines are served.
+    pub of: BTreeMap<ExecutorName, Vec<Allotment>>,
+}
+
+/// What one engine has of an executor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allotment {
+    /// The engine.
+    pub node: NodeId,
+    /// So many attempts it may have.
+    pub slots: u32,
+    /// It has jobs that wait for more.
+    pub wants: bool,
+}
+
+/// That the instance got its first access token. It is made in the same commit, so that of engines
+/// that begin at once one makes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct First {
+    /// The token.
+    pub token: TokenId,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Lines of an attempt's log that an engine asks whoever has them for. It removes the order itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogOrder {
+    /// The document's id.
+    pub id: LogOrderId,
+    /// The attempt's group.
+    pub group: GroupId,
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Lines after this number.
+    pub after: u64,
+    /// At most so many.
+    pub limit: u32,
+    /// When it was asked.
+    pub at: Timestamp,
+    /// The engines that have no log of the attempt.
+    pub without: Vec<NodeId>,
+    /// The lines, when somebody has answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Vec<LogRow>>,
+}
+
+/// A line of a log on its way from one engine to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRow {
+    /// Its number in the attempt's log.
+    pub seq: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// Who wrote it.
+    pub stream: Arc<str>,
+    /// The line.
+    pub text: Arc<str>,
 }

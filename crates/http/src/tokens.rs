@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use jobwright_core::{AuditId, Key, Kind, Role, StoreError, TokenId};
+use jobwright_core::{AuditId, Key, Kind, StoreError, TokenId};
 use jobwright_scheduler::{Engine, TokenError};
 use serde::Deserialize;
 use thiserror::Error;
@@ -59,8 +59,8 @@ pub async fn first_token(engine: &Engine) -> Result<Option<Secret>, FirstTokenEr
         return Ok(None);
     }
     let secret = Secret::draw()?;
-    engine.create_token("the first token", Role::Admin, secret.hash(), None).await?;
-    Ok(Some(secret))
+    let made = engine.create_first_token("the first token", secret.hash()).await?;
+    Ok(made.map(|_| secret))
 }
 
 /// The key of things that do not exist yet, for audit records.

@@ -31,6 +31,7 @@ mod fault;
 mod link;
 mod schema;
 mod session;
+mod silence;
 
 mod documents;
 mod heads;

@@ -14,6 +14,7 @@ use tokio_postgres::{AsyncMessage, Client, Config, Notification, Row, Statement}
 
 use crate::fault::Fault;
 use crate::options::PostgresOptions;
+use crate::silence;
 use crate::tls::Tls;
 
 /// What is bound to a statement.
@@ -45,7 +46,7 @@ impl Setup {
             schema = quoted(&options.schema),
             statement = options.statement_timeout.as_millis().max(1),
             lock = LOCK.as_millis(),
-            idle = IDLE.min(options.statement_timeout * 4).as_millis().max(1),
+            idle = silence::longest(options).as_millis(),
         );
         let patience = options.statement_timeout + MARGIN.min(options.statement_timeout);
         Self { config: options.config.clone(), tls, opening, patience }
@@ -59,9 +60,6 @@ impl Setup {
 
 /// How long to wait for what another transaction holds.
 const LOCK: Duration = Duration::from_secs(10);
-/// How long the database keeps a transaction of a node that says nothing more: until then, others
-/// wait for the rows that it wrote.
-const IDLE: Duration = Duration::from_secs(10);
 /// How much later than the database the client gives up.
 const MARGIN: Duration = Duration::from_secs(5);
 

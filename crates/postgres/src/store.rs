@@ -21,6 +21,7 @@ use crate::listen::Hints;
 use crate::options::PostgresOptions;
 use crate::schema::{self, Target};
 use crate::session::{Session, Setup};
+use crate::silence::Silence;
 use crate::tls::Tls;
 use crate::writer::{self, Call, QUEUE, Reply, Writing};
 use crate::{claim, queries};
@@ -41,6 +42,7 @@ pub struct PostgresStore {
     quick: Link,
     ids: Ids,
     hints: Hints,
+    silence: Arc<Silence>,
     durability: Durability,
     place: String,
     _writer: JoinSet<()>,
@@ -68,10 +70,12 @@ impl PostgresStore {
         let hints = Hints::start(Arc::clone(&setup), &options.schema, id);
         let (calls, queue) = mpsc::channel(QUEUE);
         let mut writer = JoinSet::new();
-        writer.spawn(Writing::new(link(), id, hints.tell()).run(queue));
+        let silence = Arc::new(Silence::new(&options));
+        let writing = Writing::new(link(), id, Arc::clone(&silence), hints.tell());
+        writer.spawn(writing.run(queue));
         let quick = Link::new(Arc::new(setup.quick()));
         let (readers, ids) = (Readers::new(&setup), Ids::default());
-        Ok(Self { calls, readers, quick, ids, hints, durability, place, _writer: writer })
+        Ok(Self { calls, readers, quick, ids, hints, silence, durability, place, _writer: writer })
     }
 
     /// Writes what was called before and leaves nothing behind in the database that only this store
@@ -149,6 +153,7 @@ impl Store for PostgresStore {
     }
 
     async fn renew(&self, owner: NodeId, lease: Duration) -> Result<(), StoreError> {
+        self.silence.heed(lease);
         claim::renew(&self.quick, owner, lease).await.map_err(|fault| fault.to_error())
     }
 

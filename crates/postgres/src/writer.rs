@@ -27,6 +27,7 @@ use crate::link::{Link, TRIES, pauses};
 use crate::prune;
 use crate::queries::column;
 use crate::session::Session;
+use crate::silence::Silence;
 use crate::write::{Care, Written, write};
 
 /// How many calls may wait. Callers beyond that wait in order for a place.
@@ -84,13 +85,19 @@ pub(crate) struct Writing {
     id: Uuid,
     /// The number of the last transaction.
     seq: i64,
+    silence: Arc<Silence>,
     /// Tells other nodes that something changed.
     tell: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Writing {
-    pub(crate) fn new(link: Link, id: Uuid, tell: impl Fn() + Send + Sync + 'static) -> Self {
-        Self { link, id, seq: 0, tell: Box::new(tell) }
+    pub(crate) fn new(
+        link: Link,
+        id: Uuid,
+        silence: Arc<Silence>,
+        tell: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        Self { link, id, seq: 0, silence, tell: Box::new(tell) }
     }
 
     /// Serves calls until the store is closed or dropped.
@@ -234,8 +241,8 @@ impl Writing {
         // Numbers grow also over transactions that came to nothing, so that none is taken for
         // another.
         self.seq += 1;
-        let outcome =
-            self.link.patiently(&session, attempt(&session, self.id, self.seq, work)).await;
+        let attempt = attempt(&session, &self.silence, self.mark(), work);
+        let outcome = self.link.patiently(&session, attempt).await;
         match outcome {
             Ok(outcome) if outcome.is_kept() => {
                 self.finish(&session).await?;
@@ -249,6 +256,10 @@ impl Writing {
                 undone
             }
         }
+    }
+
+    fn mark(&self) -> (Uuid, i64) {
+        (self.id, self.seq)
     }
 
     /// Makes the open transaction durable.
@@ -294,10 +305,17 @@ const MARK: &str = "INSERT INTO writers (id, seq, at) VALUES ($1, $2, now())
     ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, at = excluded.at";
 
 /// Opens a transaction, marks it, and does the work in it, all sent at once.
-async fn attempt(session: &Session, id: Uuid, seq: i64, work: &Work<'_>) -> Result<Outcome, Fault> {
+async fn attempt(
+    session: &Session,
+    silence: &Silence,
+    (id, seq): (Uuid, i64),
+    work: &Work<'_>,
+) -> Result<Outcome, Fault> {
     session.prepare(MARK).await?;
+    let opening = silence.begin();
     let begin = async {
-        let (began, marked) = join(session.run("BEGIN"), session.execute(MARK, &[&id, &seq])).await;
+        let (began, marked) =
+            join(session.run(&opening), session.execute(MARK, &[&id, &seq])).await;
         began.and(marked)
     };
     let perform = async {

@@ -9,11 +9,13 @@ mod cluster;
 #[expect(dead_code, reason = "other tests use it all")]
 mod stage;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use jobwright_adapters::MockExecutor;
 use jobwright_adapters::mock::Act;
-use jobwright_core::{Bundle, DeploymentId, Package, RunPolicy, Verdict};
+use jobwright_adapters::{FnExecutor, MockExecutor};
+use jobwright_core::{Attempt, Bundle, DeploymentId, Package, RunPolicy, Success, Verdict};
 use jobwright_postgres::PostgresStore;
 use jobwright_scheduler::{DeploymentChange, Engine, RunError};
 use serde_json::json;
@@ -24,6 +26,53 @@ async fn engine(address: &str, mock: &MockExecutor) -> Engine {
     let store = PostgresStore::connect(address).await.unwrap();
     let builder = Engine::builder().store(store).executor("mock", mock.clone());
     builder.lease(Duration::from_secs(3)).start().await.unwrap()
+}
+
+/// A limit over all engines: they divide it, never have more together, and each gets its turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_executor_has_so_many_attempts_over_all_engines() {
+    const TOTAL: u32 = 3;
+    let address = CLUSTER.database();
+    let (live, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let mut engines = Vec::new();
+    let calls: Vec<Arc<AtomicU32>> = (0..2).map(|_| Arc::default()).collect();
+    for count in &calls {
+        let (live, most, count) = (Arc::clone(&live), Arc::clone(&most), Arc::clone(count));
+        let executor = FnExecutor::new(move |_: Attempt| {
+            let (live, most) = (Arc::clone(&live), Arc::clone(&most));
+            count.fetch_add(1, Ordering::SeqCst);
+            async move {
+                most.fetch_max(live.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                live.fetch_sub(1, Ordering::SeqCst);
+                Ok(Success::empty())
+            }
+        });
+        let store = PostgresStore::connect(&address).await.unwrap();
+        let builder = Engine::builder().store(store).executor("mock", executor);
+        let builder = builder.executor_total("mock", TOTAL).lease(Duration::from_secs(3));
+        engines.push(builder.start().await.unwrap());
+    }
+    let deployment = deploy(&engines[0]).await;
+    let mut groups = Vec::new();
+    for _ in 0..30 {
+        for engine in &engines {
+            groups.extend(engine.run(deployment).await.unwrap().groups());
+        }
+    }
+    for group in groups {
+        assert_eq!(engines[0].wait(group).await.unwrap(), Verdict::Succeeded);
+    }
+    let calls: Vec<_> = calls.iter().map(|count| count.load(Ordering::SeqCst)).collect();
+    assert_eq!(most.load(Ordering::SeqCst), TOTAL);
+    assert_eq!(calls, [90, 90], "each engine ran its own groups");
+    // What an engine that is gone had is the other's.
+    drop(engines.remove(0));
+    let group = engines[0].run(deployment).await.unwrap().groups().next().unwrap();
+    assert_eq!(engines[0].wait(group).await.unwrap(), Verdict::Succeeded);
+    for engine in engines {
+        engine.shutdown(Duration::ZERO).await.unwrap();
+    }
 }
 
 async fn deploy(engine: &Engine) -> DeploymentId {

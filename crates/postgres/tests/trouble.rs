@@ -64,6 +64,29 @@ async fn a_lost_answer_to_a_commit_is_found_out() {
     assert_eq!(proxy.cuts(), 13);
 }
 
+/// A transaction that a silent node left open must not keep others from its groups for longer than
+/// its lease does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_silent_node_was_about_to_write_is_claimed_when_its_lease_is_over() {
+    let direct = CLUSTER.database();
+    let proxy = Proxy::start(CLUSTER.port(), &direct).await;
+    let through = direct.replace(&format!(":{}/", CLUSTER.port()), &format!(":{}/", proxy.port()));
+    let one = Arc::new(PostgresStore::connect(&through).await.unwrap());
+    let two = PostgresStore::connect(&direct).await.unwrap();
+    let lease = Duration::from_secs(3);
+    one.renew(ONE, lease).await.unwrap();
+    two.renew(TWO, lease).await.unwrap();
+    let write = |first| Commit { journal: vec![row(ONE, 1, first, 1)], ..Commit::default() };
+    one.commit(write(1).into()).await.unwrap();
+    proxy.cut_next(Cut::Never).await;
+    let begun = std::time::Instant::now();
+    let mut silent = JoinSet::new();
+    silent.spawn(async move { one.commit(write(2).into()).await });
+    while two.claim(TWO, 9).await.unwrap().is_empty() {}
+    assert!(begun.elapsed() < lease * 2, "{:?}", begun.elapsed());
+    assert_eq!(proxy.cuts(), 1);
+}
+
 /// Callers that each append to a journal of their own, and count what was acknowledged.
 struct Load {
     callers: JoinSet<()>,

@@ -36,7 +36,7 @@ use tokio::task::AbortHandle;
 
 use crate::clock::Clock;
 use crate::hub::Hub;
-use crate::machine::{AttemptKey, Capacity, Input, Scheduler, StepResult};
+use crate::machine::{AttemptKey, Capacity, Demand, Input, Scheduler, StepResult};
 use crate::statuses::Statuses;
 
 pub(crate) use audience::Audience;
@@ -73,6 +73,8 @@ pub(crate) struct Driver {
     pub(crate) capacity: Capacity,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) node: NodeId,
+    /// The executors with a limit that holds over all engines, and what each may have here besides.
+    pub(crate) shared: BTreeMap<ExecutorName, Option<u32>>,
     /// What the engine believes of its lease; none where the store is its own.
     pub(crate) tenure: Option<Arc<Tenure>>,
     /// The term in which what the machine drives was accepted or claimed.
@@ -119,6 +121,7 @@ pub(crate) struct Turn {
     /// Runs that the store refused.
     gone: BTreeSet<RunId>,
     questions: Vec<(GroupId, oneshot::Sender<Waiting>)>,
+    shares: Vec<(ExecutorName, oneshot::Sender<Demand>)>,
     out: StepResult,
 }
 

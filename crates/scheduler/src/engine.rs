@@ -15,6 +15,7 @@ mod gauges;
 mod group;
 mod ids;
 mod lists;
+mod logs;
 mod lookout;
 mod order;
 mod outbox;
@@ -55,6 +56,7 @@ pub use environment::EnvironmentError;
 pub use gauges::Gauges;
 pub use group::{AttemptView, GroupView, HistoryEntry, JobView, ReadError};
 pub use lists::{FoundRelease, Page};
+pub use logs::LogKeeper;
 pub use outbox::{NewDelivery, Settlement};
 pub use prepare::{Explanation, GroupPreview, PackageError, PrepareError};
 pub use releases::{ImportError, ImportPreview, ReleaseError};
@@ -89,6 +91,7 @@ struct Inner {
     submitting: tokio::sync::Mutex<()>,
     executors: BTreeSet<ExecutorName>,
     advice: Option<Arc<builder::ExecutorAdvice>>,
+    logs: logs::Logs,
     /// Told when something has been announced to webhooks.
     announced: Arc<Notify>,
     gates: Gates,

@@ -35,6 +35,7 @@ pub use engine::HistoryEntry;
 pub use engine::ImportError;
 pub use engine::ImportPreview;
 pub use engine::JobView;
+pub use engine::LogKeeper;
 pub use engine::NewDelivery;
 pub use engine::NewSchedule;
 pub use engine::PackageError;

@@ -5,7 +5,7 @@
 //! (lanes, limits, timers, runs) are derived from that state and follow it in `record`.
 //!
 //! ```text
-//! step ─► submit │ adopt │ cancel │ report │ forget │ drain │ halt ─► expire ─► dispatch
+//! step ─► submit │ adopt │ cancel │ report │ forget │ limit │ drain │ halt ─► expire ─► dispatch
 //!                  └────────── record(event) = apply + indexes + journal ─────────┘
 //! ```
 
@@ -35,7 +35,7 @@ use jobwright_core::{
 use smallvec::{SmallVec, smallvec};
 
 pub(crate) use group::Group;
-pub use io::{AttemptKey, Effect, GroupEvents, Input, Order, Report, StepResult};
+pub use io::{AttemptKey, Demand, Effect, GroupEvents, Input, Order, Report, StepResult};
 pub(crate) use job::status_of;
 pub use replay::ReplayError;
 pub use waiting::WaitReason;
@@ -119,6 +119,10 @@ impl Scheduler {
             Input::Cancel { group, reason } => self.cancel(group, &reason, now, out),
             Input::Report { attempt, report } => self.report(attempt, report, now, out),
             Input::Forget { group } => self.forget(group, now, out),
+            Input::Limit { executor, limit } => {
+                let index = self.limits.limit_executor(&executor, limit);
+                self.lanes.unpark(Limit::Executor(index));
+            }
             Input::Drain => self.draining = true,
             Input::Halt => self.halt(now, out),
             Input::Tick => {}
@@ -182,6 +186,15 @@ impl Scheduler {
     /// The slots of the executors, with how many live attempts use them.
     pub fn slots(&self) -> impl Iterator<Item = Slots<'_>> {
         self.limits.slots()
+    }
+
+    /// What the machine's jobs have and need of an executor.
+    #[must_use]
+    pub fn demand(&self, executor: &ExecutorName) -> Demand {
+        let Some((index, busy)) = self.limits.executor_use(executor) else {
+            return Demand::default();
+        };
+        Demand { busy, waiting: self.lanes.waiting_for(index) }
     }
 
     /// Tells whether the machine drives no group.

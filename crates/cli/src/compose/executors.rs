@@ -25,6 +25,13 @@ pub(super) fn build(config: &Config, data: &Path) -> Ready {
     let mut builder = Engine::builder().executor_advice(advice);
     let mut roots = BTreeSet::new();
     for (name, executor) in &config.executors {
+        let total = match executor {
+            Executor::Mock(mock) => mock.total_slots,
+            Executor::Local(local) => local.total_slots,
+        };
+        if let Some(total) = total {
+            builder = builder.executor_total(name, total.get());
+        }
         builder = match executor {
             Executor::Mock(mock) => builder.executor(name, pretending(mock)),
             Executor::Local(local) => {

@@ -1,11 +1,12 @@
 //! The data folder.
 
 use std::fs::{DirBuilder, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use jobwright_core::NodeId;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
@@ -48,3 +49,18 @@ pub(super) fn hold(data: &Path) -> anyhow::Result<File> {
         Err(error) => Err(error).with_context(|| format!("cannot lock `{shown}`")),
     }
 }
+
+/// The engine that had the folder last; none where there was none, or nobody knows.
+pub(super) fn last_node(data: &Path) -> Option<NodeId> {
+    let text = std::fs::read_to_string(data.join(NODE)).ok()?;
+    text.trim().parse().ok().map(NodeId)
+}
+
+/// Notes which engine has the folder. What is not noted costs the next one the length of a lease.
+pub(super) fn note_node(data: &Path, node: NodeId) -> io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(data)?;
+    writeln!(file, "{}", node.0)?;
+    file.persist(data.join(NODE)).map(drop).map_err(|error| error.error)
+}
+
+const NODE: &str = "node";

@@ -1,4 +1,5 @@
-//! The logs of jobs, read from the files that local executors write.
+//! The logs of jobs, read from the files that local executors write: of this server, or, where the
+//! store is shared, of another one, which is asked by way of the store.
 
 mod pages;
 
@@ -6,9 +7,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jobwright_core::AttemptId;
+use jobwright_core::{AttemptId, GroupId, LogRow};
 use jobwright_http::{LogLine, LogSource, LogSourceError};
-use jobwright_scheduler::Engine;
+use jobwright_scheduler::{Engine, LogKeeper};
 
 use pages::Pages;
 
@@ -20,9 +21,52 @@ pub(super) struct LocalLogs {
 }
 
 impl LocalLogs {
-    pub(super) fn new(engine: Engine, roots: BTreeSet<PathBuf>) -> Self {
-        Self { engine, pages: Arc::new(Pages::new(roots)) }
+    pub(super) fn new(engine: Engine, kept: &KeptLogs) -> Self {
+        Self { engine, pages: Arc::clone(&kept.0) }
     }
+}
+
+/// The logs below the folders of this server's executors.
+pub(super) struct KeptLogs(Arc<Pages>);
+
+impl KeptLogs {
+    pub(super) fn new(roots: BTreeSet<PathBuf>) -> Self {
+        Self(Arc::new(Pages::new(roots)))
+    }
+}
+
+#[async_trait::async_trait]
+impl LogKeeper for KeptLogs {
+    async fn read(
+        &self,
+        group: GroupId,
+        attempt: AttemptId,
+        after: u64,
+        limit: u32,
+    ) -> Option<Vec<LogRow>> {
+        let pages = Arc::clone(&self.0);
+        let read = move || pages.read(group, attempt, after, limit as usize);
+        let lines = match tokio::task::spawn_blocking(read).await.ok()? {
+            Ok(lines) => lines?,
+            Err(error) => {
+                tracing::error!(%error, %attempt, "a log that another server asks for cannot be read");
+                return None;
+            }
+        };
+        let row = |it: LogLine| LogRow {
+            seq: it.seq,
+            at: it.at,
+            stream: it.stream.into(),
+            text: it.text.into(),
+        };
+        Some(lines.into_iter().map(row).collect())
+    }
+}
+
+/// A line of another server's log.
+fn received(row: LogRow) -> LogLine {
+    let stream = ["out", "err", "engine"].into_iter().find(|it| **it == *row.stream);
+    LogLine::new(row.seq, row.at, stream.unwrap_or("engine"), &*row.text)
 }
 
 #[async_trait::async_trait]
@@ -42,7 +86,13 @@ impl LogSource for LocalLogs {
         let pages = Arc::clone(&self.pages);
         let read = move || pages.read(group, attempt, after, limit as usize);
         match tokio::task::spawn_blocking(read).await {
-            Ok(read) => read.map_err(|it| failed(it.into())),
+            Ok(Ok(Some(lines))) => Ok(lines),
+            Ok(Ok(None)) => {
+                let rows = self.engine.log_elsewhere(attempt, after, limit).await;
+                let rows = rows.map_err(|it| failed(it.into()))?;
+                Ok(rows.into_iter().map(received).collect())
+            }
+            Ok(Err(error)) => Err(failed(error.into())),
             Err(panicked) => Err(failed(panicked.into())),
         }
     }

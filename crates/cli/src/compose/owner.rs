@@ -110,10 +110,14 @@ pub(super) async fn first(engine: &Engine, to: FirstToken<'_>) -> Result<(), Own
         }
         return Ok(());
     }
+    let mut written = None;
     let secret = match to {
         FirstToken::File(path) => match read(path)? {
             Some(secret) => secret,
-            None => write(path)?,
+            None => {
+                written = Some(path);
+                write(path)?
+            }
         },
         FirstToken::Terminal(terminal) => {
             let secret = Secret::draw().map_err(OwnerError::Draw)?;
@@ -127,7 +131,16 @@ pub(super) async fn first(engine: &Engine, to: FirstToken<'_>) -> Result<(), Own
         }
         FirstToken::Nowhere => return Err(OwnerError::Nowhere),
     };
-    make_known(engine, &secret).await
+    if engine.create_first_token(NAME, secret.hash()).await?.is_none() {
+        tracing::warn!(
+            "another server made the first access token at the same moment: the one that was shown or written here is void"
+        );
+        if let Some(path) = written {
+            std::fs::remove_file(path)
+                .map_err(|source| OwnerError::Write { path: path.to_owned(), source })?;
+        }
+    }
+    Ok(())
 }
 
 /// Returns the token of a file, or writes a new one there: whoever may open the store may do
@@ -135,8 +148,10 @@ pub(super) async fn first(engine: &Engine, to: FirstToken<'_>) -> Result<(), Own
 pub(super) async fn ensure(engine: &Engine, file: &Path) -> Result<SecretString, OwnerError> {
     let secret = match read(file)? {
         Some(secret) if engine.token_of(secret.hash()).await?.is_some() => secret,
-        Some(secret) if engine.tokens().await?.is_empty() => {
-            make_known(engine, &secret).await?;
+        Some(secret)
+            if engine.tokens().await?.is_empty()
+                && engine.create_first_token(NAME, secret.hash()).await?.is_some() =>
+        {
             secret
         }
         Some(_) => return Err(OwnerError::Unknown { path: file.to_owned() }),

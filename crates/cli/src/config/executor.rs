@@ -31,6 +31,8 @@ pub(crate) enum Executor {
 pub(crate) struct Local {
     /// How many attempts run at a time; absent: twice the number of cores.
     pub(crate) slots: Option<NonZeroU32>,
+    /// How many run at a time on all servers that share the store; absent: no more than each may.
+    pub(crate) total_slots: Option<NonZeroU32>,
     /// Where attempts have their folders, relative to the data folder; absent: `jobs`.
     pub(crate) folder: Option<PathBuf>,
     /// Where programs without a `/` are looked up; absent: the usual three folders.
@@ -73,6 +75,8 @@ pub(crate) struct Limits {
 pub(crate) struct Mock {
     /// How many attempts run at a time; absent: as many as there are.
     pub(crate) slots: Option<NonZeroU32>,
+    /// How many run at a time on all servers that share the store; absent: no more than each may.
+    pub(crate) total_slots: Option<NonZeroU32>,
     pub(crate) outcome: Outcome,
     /// How long an attempt takes.
     pub(crate) latency: Period,

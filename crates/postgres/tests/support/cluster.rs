@@ -24,6 +24,8 @@ pub(crate) struct Cluster {
     port: u16,
     is_root: bool,
     databases: AtomicU32,
+    /// The data lie on a small disk of their own.
+    is_small: bool,
     /// Ends the server when its standard input ends: with this process, or before.
     watchdog: Child,
 }
@@ -34,6 +36,14 @@ impl Cluster {
     /// # Panics
     /// PostgreSQL is missing, or does not start.
     pub(crate) fn start(settings: &[&str]) -> Self {
+        Self::start_on(settings, None)
+    }
+
+    /// The same with the data on a disk of that size, a `tmpfs`, where one may be mounted.
+    ///
+    /// # Panics
+    /// PostgreSQL is missing, or does not start.
+    pub(crate) fn start_on(settings: &[&str], megabytes: Option<u64>) -> Self {
         let programs = programs();
         let is_root = said(Command::new("id").arg("-u")).trim() == "0";
         let folder = tempfile::Builder::new().prefix("jw-pg.").tempdir_in(place(is_root)).unwrap();
@@ -42,6 +52,7 @@ impl Cluster {
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
         let data = folder.join("data");
         let watchdog = watch(&folder);
+        let is_small = megabytes.is_some_and(|size| mount(&data, size));
         fs::write(folder.join("password"), PASSWORD).unwrap();
         for (name, text) in [
             ("authority.crt", &include_bytes!("tls/authority.crt")[..]),
@@ -59,7 +70,7 @@ impl Cluster {
         }
         let port = free_port();
         let databases = AtomicU32::new(0);
-        let cluster = Self { folder, programs, port, is_root, databases, watchdog };
+        let cluster = Self { folder, programs, port, is_root, databases, is_small, watchdog };
         let mut initdb = cluster.program("initdb");
         initdb.args(["-U", "postgres", "-A", "trust", "--auth-host=scram-sha-256", "-E", "UTF8"]);
         initdb.args(["--locale=C", "--no-sync", "--pwfile"]).arg(cluster.folder.join("password"));
@@ -111,6 +122,19 @@ impl Cluster {
     /// and end.
     pub(crate) fn kill(&self) {
         said(Command::new("kill").args(["-9", &self.pid()]));
+    }
+
+    /// Whether the server runs, be it that it recovers.
+    pub(crate) fn is_running(&self) -> bool {
+        let mut status = self.program("pg_ctl");
+        status.arg("status").arg("-D").arg(self.folder.join("data"));
+        status.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        status.status().unwrap().success()
+    }
+
+    /// The small disk; none where none could be mounted or none was wanted.
+    pub(crate) fn disk(&self) -> Option<PathBuf> {
+        self.is_small.then(|| self.folder.join("data"))
     }
 
     fn pid(&self) -> String {
@@ -194,11 +218,21 @@ fn watch(folder: &Path) -> Child {
                 tries=$((tries + 1))
             done
         fi
+        if [ "$(stat -f -c %T "$1/data")" = tmpfs ]; then umount "$1/data" || umount -l "$1/data"; fi
         rm -rf "$1"
     "#;
     let mut shell = Command::new("sh");
     shell.args(["-c", script, "sh"]).arg(folder).process_group(0).stdin(Stdio::piped());
     shell.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Mounts a disk that lives in memory; tells whether that was allowed.
+fn mount(folder: &Path, megabytes: u64) -> bool {
+    fs::create_dir(folder).unwrap();
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", &format!("size={megabytes}m,mode=0700"), "tmpfs"]);
+    mount.arg(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    mount.status().is_ok_and(|status| status.success())
 }
 
 /// The folder of PostgreSQL's programs: the newest that Debian has, or that of the search path.

@@ -59,6 +59,7 @@ impl Driver {
         self.turn.orders.clear();
         self.turn.answers.clear();
         self.turn.questions.clear();
+        self.turn.shares.clear();
         for (_, submission) in std::mem::take(&mut self.turn.submissions) {
             let _ = submission.answer.send(Err(SubmitError::Away));
         }

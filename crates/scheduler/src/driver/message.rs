@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use jobwright_core::{
-    Artifacts, CancelReason, Change, DeploymentId, Epoch, GroupId, JobIndex, Lease, Plan, Record,
-    Revision, RunId, Verdict,
+    Artifacts, CancelReason, Change, DeploymentId, Epoch, ExecutorName, GroupId, JobIndex, Lease,
+    Plan, Record, Revision, RunId, Verdict,
 };
 use thiserror::Error;
 use tokio::sync::oneshot;
 
 use super::Driver;
 use crate::engine::Accepting;
-use crate::machine::{AttemptKey, Input, Report, WaitReason};
+use crate::machine::{AttemptKey, Demand, Input, Report, WaitReason};
 
 /// Why each job of a live group is where it is; empty if the group is not live here.
 pub(crate) type Waiting = Vec<(JobIndex, WaitReason)>;
@@ -27,6 +27,9 @@ pub(crate) enum Message {
     /// The engine is at the helm of a deployment, and has loaded all groups of it that regard each
     /// other.
     Helm { deployment: DeploymentId, revision: Revision, term: u64 },
+    /// What an executor may have of a limit that holds over all engines, if that changes; answered
+    /// after the turn with what its jobs have and need.
+    Share { executor: ExecutorName, limit: Option<u32>, term: u64, answer: oneshot::Sender<Demand> },
     /// Another engine was asked to cancel a group: the request is removed with the cancellation.
     /// Nothing happens if the loop does not drive the group.
     Order { group: GroupId, reason: CancelReason, removal: Box<Change> },
@@ -96,18 +99,29 @@ impl Driver {
             Message::Load { term, .. }
             | Message::Adopt { term, .. }
             | Message::Helm { term, .. }
+            | Message::Share { term, .. }
                 if term > self.term =>
             {
                 self.start_over();
                 self.receive(message);
             }
-            Message::Load { term, .. } | Message::Adopt { term, .. } if term != self.term => {}
+            Message::Load { term, .. }
+            | Message::Adopt { term, .. }
+            | Message::Share { term, .. }
+                if term != self.term => {}
             Message::Deposed => {}
             Message::Load { group, records, artifacts, .. } => {
                 self.load(group, &records, artifacts);
             }
             Message::Helm { deployment, revision, term } => {
                 self.take_helm(deployment, revision, term);
+            }
+            Message::Share { executor, limit, answer, .. } => {
+                let named = executor.clone();
+                let limit = limit.map(|limit| self.own_limit(&executor).min(limit));
+                let input = limit.map(|limit| Input::Limit { executor: named, limit });
+                self.turn.inputs.push(input.unwrap_or(Input::Tick));
+                self.turn.shares.push((executor, answer));
             }
             Message::Order { group, reason, removal } => {
                 if self.machine.drives(group) {

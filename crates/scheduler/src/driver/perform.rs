@@ -11,8 +11,8 @@ use futures_util::FutureExt;
 use jobwright_core::parameter::Value;
 use jobwright_core::secret::{self, SecretSource, Secrets};
 use jobwright_core::{
-    Attempt, AttemptParts, Cancellation, Executor, Failure, Outcome, Reattached, Reporter, Stop,
-    StopReason, Success,
+    Attempt, AttemptParts, Cancellation, Executor, ExecutorName, Failure, Outcome, Reattached,
+    Reporter, Stop, StopReason, Success,
 };
 use tokio_util::sync::ReusableBoxFuture;
 use tracing::Instrument;
@@ -82,6 +82,28 @@ impl Driver {
         for (group, answer) in self.turn.questions.drain(..) {
             let _ = answer.send(self.machine.waiting_jobs(group));
         }
+        self.tell_shares();
+    }
+
+    /// Tells what executors have and need whose limits hold over all engines, to whoever asked; and
+    /// wakes whoever sees to their parts where one is too small.
+    fn tell_shares(&mut self) {
+        for (executor, answer) in self.turn.shares.drain(..) {
+            let mut demand = self.machine.demand(&executor);
+            let own = own_limit(&self.shared, &executor);
+            demand.waiting = demand.waiting.min(own.saturating_sub(demand.busy));
+            let _ = answer.send(demand);
+        }
+        if let Some(tenure) = &self.tenure
+            && self.shared.keys().any(|executor| self.machine.demand(executor).waiting > 0)
+        {
+            tenure.lack();
+        }
+    }
+
+    /// What an executor may have on this engine, whatever others do.
+    pub(super) fn own_limit(&self, executor: &ExecutorName) -> u32 {
+        own_limit(&self.shared, executor)
     }
 
     fn dispatch(&mut self, order: Order) {
@@ -349,4 +371,8 @@ async fn fetch(source: Option<&dyn SecretSource>, names: &[Arc<str>]) -> Result<
         contents.insert(name.to_string(), content);
     }
     Ok(Secrets::new(contents))
+}
+
+fn own_limit(shared: &BTreeMap<ExecutorName, Option<u32>>, executor: &ExecutorName) -> u32 {
+    shared.get(executor).copied().flatten().unwrap_or(u32::MAX)
 }

@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jobwright_core::GroupId;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::clock::moment;
@@ -27,6 +27,8 @@ pub(crate) struct Tenure {
     term: watch::Sender<u64>,
     /// The last term of which the loop knows: it has given up what it had before.
     heard: watch::Sender<u64>,
+    /// Told when jobs wait for more of an executor than the engine has.
+    lacks: Notify,
     /// Groups that the loop has dropped, although they may be the node's.
     stray: watch::Sender<Vec<GroupId>>,
 }
@@ -41,7 +43,8 @@ impl Tenure {
     pub(crate) fn new(lease: Duration) -> Self {
         let held = Mutex::new(Held { term: 1, until: None });
         let (term, heard) = (watch::Sender::new(1), watch::Sender::new(1));
-        Self { lease, held, term, heard, stray: watch::Sender::new(Vec::new()) }
+        let (lacks, stray) = (Notify::new(), watch::Sender::new(Vec::new()));
+        Self { lease, held, term, heard, lacks, stray }
     }
 
     pub(crate) fn lease(&self) -> Duration {
@@ -136,6 +139,16 @@ impl Tenure {
     pub(crate) async fn is_heard(&self, term: u64) {
         // The sender lives as long as `self`.
         let _ = self.heard.subscribe().wait_for(|heard| *heard >= term).await;
+    }
+
+    /// Jobs wait for more of an executor than the engine has.
+    pub(crate) fn lack(&self) {
+        self.lacks.notify_one();
+    }
+
+    /// Waits until jobs wait for more of an executor than the engine has. Cancel safe.
+    pub(crate) async fn lacking(&self) {
+        self.lacks.notified().await;
     }
 
     /// A group is the node's own by the store's word, and the loop has dropped it.

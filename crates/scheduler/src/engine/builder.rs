@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::bucket::Readmission;
 use super::gates::Gates;
 use super::ids::Ids;
+use super::logs::LogKeeper;
 use super::lookout::Lookout;
 use super::shelf::Shelf;
 use super::{End, Engine, Inner};
@@ -47,6 +48,7 @@ pub struct EngineBuilder {
     store: Option<Arc<dyn Store>>,
     executors: BTreeMap<ExecutorName, Arc<dyn Executor>>,
     limits: BTreeMap<ExecutorName, u32>,
+    totals: BTreeMap<ExecutorName, u32>,
     pools: BTreeMap<PoolName, u32>,
     secrets: Option<Arc<dyn SecretSource>>,
     advice: Option<Arc<ExecutorAdvice>>,
@@ -54,6 +56,8 @@ pub struct EngineBuilder {
     leaves_unfinished: bool,
     retention: Option<Retention>,
     lease: Option<Duration>,
+    predecessor: Option<NodeId>,
+    logs: super::logs::Logs,
     readmission: Readmission,
     fault: Option<StartError>,
 }
@@ -130,6 +134,25 @@ impl EngineBuilder {
         self
     }
 
+    /// How many attempts an executor may have at a time over all engines of a shared store, besides
+    /// what each may have by itself. All engines should be told the same. On a store of its own an
+    /// engine has all of it.
+    ///
+    /// Engines divide the slots by what their jobs need. What an engine leaves when it dies is free
+    /// when its lease is over; work that outlives its engine counts again as soon as another one has
+    /// taken it up, and in between others may begin as many.
+    pub fn executor_total(mut self, name: &str, limit: u32) -> Self {
+        match ExecutorName::new(name) {
+            Ok(name) => {
+                self.totals.insert(name, limit);
+            }
+            Err(error) => {
+                self.fault.get_or_insert(error.into());
+            }
+        }
+        self
+    }
+
     /// How much of a pool live attempts may use together. A pool that is not declared has 1.
     pub fn pool(mut self, name: &str, limit: u32) -> Self {
         match PoolName::new(name) {
@@ -198,6 +221,21 @@ impl EngineBuilder {
         self
     }
 
+    /// The node of an earlier engine that is known to be dead and to have left no work running,
+    /// such as the last one of a folder that this process has locked. On a store that others share,
+    /// its groups are free at once instead of when its lease is over. Two engines drive the same
+    /// attempts if it is not dead; what they write down stays right all the same.
+    pub fn succeeds(mut self, node: NodeId) -> Self {
+        self.predecessor = Some(node);
+        self
+    }
+
+    /// Who has the logs of what runs on this engine, so that others on the same store can read them.
+    pub fn logs(mut self, keeper: Arc<dyn LogKeeper>) -> Self {
+        self.logs = Some(keeper);
+        self
+    }
+
     /// How fast groups that an earlier or another engine left are taken up: so many at once, then
     /// so many a second; 2,000 and 2,000 where nothing is said.
     pub fn readmission(mut self, burst: u32, per_second: u32) -> Self {
@@ -217,8 +255,12 @@ impl EngineBuilder {
         let retention = this.retention.unwrap_or(Retention::DEFAULT);
         let kept = this.executors.values().cloned().collect();
         let goes_on = !this.leaves_unfinished;
+        let predecessor = this.predecessor;
         let engine = this.assemble(store);
         if goes_on {
+            if let Some(node) = predecessor {
+                engine.bury(node).await?;
+            }
             engine.take_up().await?;
             super::firing::keep(&engine.0);
             super::retention::keep(&engine.0, retention, kept);
@@ -230,7 +272,8 @@ impl EngineBuilder {
     fn assemble(self, store: Arc<dyn Store>) -> Engine {
         let executors = self.executors.keys().cloned().collect();
         let seats = seats(self.executors);
-        let capacity = capacity(&seats, &self.limits, self.pools);
+        let mut capacity = capacity(&seats, &self.limits, self.pools);
+        let shared = withhold(&mut capacity, &self.totals, store.is_shared());
         #[expect(clippy::disallowed_methods, reason = "the engine's door: one id per life")]
         let node = NodeId(Uuid::now_v7());
         let (sender, inbox) = mpsc::channel(INBOX);
@@ -240,7 +283,7 @@ impl EngineBuilder {
         let listener = Arc::new(Listener::new(sender.clone(), hub.clone(), clock));
         let machine = Scheduler::new(&capacity);
         let lease = self.lease.unwrap_or(LEASE);
-        let lookout = store.is_shared().then(|| Arc::new(Lookout::new(lease)));
+        let lookout = store.is_shared().then(|| Arc::new(Lookout::new(lease, self.totals)));
         let tenure = lookout.as_ref().map(|lookout| Arc::clone(&lookout.tenure));
         let driver = Driver {
             audience: Audience::new(self.observers, &machine),
@@ -248,6 +291,7 @@ impl EngineBuilder {
             capacity,
             store: Arc::clone(&store),
             node,
+            shared,
             term: tenure.as_ref().map_or(0, |tenure| tenure.term()),
             tenure,
             helms: BTreeMap::new(),
@@ -277,6 +321,7 @@ impl EngineBuilder {
             clock,
             executors,
             advice: self.advice,
+            logs: self.logs,
             announced,
             gates: Gates::default(),
             prepared: Shelf::new(),
@@ -299,7 +344,12 @@ impl EngineBuilder {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
-        match self.limits.keys().find(|name| !self.executors.contains_key(*name)) {
+        match self
+            .limits
+            .keys()
+            .chain(self.totals.keys())
+            .find(|name| !self.executors.contains_key(*name))
+        {
             Some(name) => Err(StartError::NoExecutor(name.clone())),
             None => Ok(self),
         }
@@ -325,6 +375,25 @@ fn capacity(
         executors: seats.iter().map(|(name, it)| (name.clone(), slots(name, it))).collect(),
         pools: pools.into_iter().collect(),
     }
+}
+
+/// Takes out of a capacity what engines divide among each other: nothing of it is an engine's own
+/// at first. Returns what each executor may have on this engine besides.
+fn withhold(
+    capacity: &mut Capacity,
+    totals: &BTreeMap<ExecutorName, u32>,
+    is_shared: bool,
+) -> BTreeMap<ExecutorName, Option<u32>> {
+    let mut own = BTreeMap::new();
+    for (name, limit) in &mut capacity.executors {
+        let Some(total) = totals.get(name) else { continue };
+        if is_shared {
+            own.insert(name.clone(), limit.replace(0));
+        } else {
+            *limit = Some(limit.map_or(*total, |limit| limit.min(*total)));
+        }
+    }
+    own
 }
 
 /// Lets the loop run in a task of its own, which the engine ends when it is dropped. How it ended

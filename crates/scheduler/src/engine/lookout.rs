@@ -10,6 +10,7 @@ mod helm;
 mod keep;
 mod orders;
 mod peers;
+mod share;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -27,6 +28,7 @@ use helm::Hold;
 pub(super) use helm::{PATIENCE, Steered};
 use keep::Keeper;
 use peers::Peers;
+pub(super) use share::Totals;
 
 /// How long what another engine asks may lie there if nobody is told of it.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
@@ -37,6 +39,8 @@ const CALM: Duration = Duration::from_millis(5);
 /// What the tasks of one engine share.
 pub(super) struct Lookout {
     pub(super) tenure: Arc<Tenure>,
+    /// Limits of executors that hold over all engines.
+    totals: Totals,
     /// Grows when another node may have changed something.
     woken: watch::Sender<u64>,
     peers: Mutex<Peers>,
@@ -48,9 +52,10 @@ pub(super) struct Lookout {
 }
 
 impl Lookout {
-    pub(super) fn new(lease: Duration) -> Self {
+    pub(super) fn new(lease: Duration, totals: Totals) -> Self {
         Self {
             tenure: Arc::new(Tenure::new(lease)),
+            totals,
             woken: watch::Sender::new(0),
             peers: Mutex::default(),
             helms: Mutex::default(),
@@ -95,10 +100,20 @@ impl Engine {
             spawn(keeper.run(Weak::clone(&inner))),
             spawn(listen(Arc::clone(&self.0.store), Arc::clone(lookout))),
             spawn(claimer.run(Weak::clone(&inner), Arc::clone(lookout))),
-            spawn(orders::run(inner, Arc::clone(lookout))),
+            spawn(orders::run(Weak::clone(&inner), Arc::clone(lookout))),
+            spawn(share::run(inner, Arc::clone(lookout), lookout.totals.clone())),
         ];
         let _ = self.0.watching.set(tasks.into());
         Ok(())
+    }
+
+    /// Frees what a dead engine drove, and tells others that it is dead.
+    pub(super) async fn bury(&self, node: NodeId) -> Result<(), StoreError> {
+        if self.0.lookout.is_none() || node == self.0.node {
+            return Ok(());
+        }
+        self.0.store.release(node).await?;
+        peers::remove(&*self.0.store, &|presence| presence.node == node).await
     }
 
     /// Says that the engine is there no more, and lets go what it may have claimed at the end.
@@ -117,6 +132,12 @@ impl Engine {
             tracing::warn!(%error, "other engines learn by the end of the lease that this one ended");
         }
     }
+}
+
+/// The other engines that say that they are there.
+pub(super) async fn present(store: &dyn Store, but: NodeId) -> Result<Vec<NodeId>, StoreError> {
+    let all = peers::list(store).await?.into_iter().map(|(presence, _)| presence.node);
+    Ok(all.filter(|node| *node != but).collect())
 }
 
 impl Inner {

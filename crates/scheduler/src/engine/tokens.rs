@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jobwright_core::{
-    Change, Digest, Document, Kind, Query, Role, StoreError, Timestamp, Token, TokenId,
+    Change, Digest, Document, First, Key, Kind, Query, Role, StoreError, Timestamp, Token, TokenId,
 };
 use thiserror::Error;
 
@@ -52,12 +52,49 @@ impl Engine {
         hash: Digest,
         lifetime: Option<Duration>,
     ) -> Result<Token, TokenError> {
+        let token = self.new_token(name, role, hash, lifetime).await?;
+        self.insert_token(token.clone(), Vec::new()).await?;
+        Ok(token)
+    }
+
+    /// Makes the first token of the instance: an admin's that never ends. Of engines on one store
+    /// that do so at once one makes it. None where there was one before.
+    ///
+    /// # Errors
+    /// The name is impossible, the hash is known, or the store fails.
+    pub async fn create_first_token(
+        &self,
+        name: &str,
+        hash: Digest,
+    ) -> Result<Option<Token>, TokenError> {
+        // An instance that is older than its record of the first token has others.
+        let was_there = self.0.store.find(Key::FIRST).await?.is_some();
+        if was_there || !self.tokens().await?.is_empty() {
+            return Ok(None);
+        }
+        let token = self.new_token(name, Role::Admin, hash, None).await?;
+        let first = First { token: token.id, at: token.created_at };
+        let first = Change::insert(Document::First(first));
+        match self.insert_token(token.clone(), vec![first]).await {
+            Ok(()) => Ok(Some(token)),
+            Err(TokenError::Changed(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn new_token(
+        &self,
+        name: &str,
+        role: Role,
+        hash: Digest,
+        lifetime: Option<Duration>,
+    ) -> Result<Token, TokenError> {
         if name.is_empty() || name.len() > MAX_NAME {
             return Err(TokenError::Name(name.len()));
         }
         let id = super::submit::id(TokenId::new(self.0.ids.take(Kind::Token, 1).await?))?;
         let now = self.0.clock.now();
-        let token = Token {
+        Ok(Token {
             id,
             name: name.to_owned(),
             role,
@@ -65,9 +102,14 @@ impl Engine {
             created_by: self.actor(),
             created_at: now,
             expires_at: lifetime.map(|lifetime| now + lifetime),
-        };
-        match self.write(vec![Change::insert(Document::Token(token.clone()))], Vec::new()).await {
-            Ok(()) => Ok(token),
+        })
+    }
+
+    async fn insert_token(&self, token: Token, mut with: Vec<Change>) -> Result<(), TokenError> {
+        let id = token.id;
+        with.insert(0, Change::insert(Document::Token(token)));
+        match self.write(with, Vec::new()).await {
+            Ok(()) => Ok(()),
             Err(WriteError::Taken(_)) => Err(TokenError::Taken),
             Err(WriteError::Changed) => Err(TokenError::Changed(id)),
             Err(WriteError::Store(error)) => Err(error.into()),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use jobwright_core::webhook::Announcement;
 use jobwright_core::{
-    AttemptId, CancelReason, Epoch, Event, GroupId, GroupSummary, Handle, JobIndex, Left, NodeId,
-    Outcome, Plan, RunId, Seq, Stop, Verdict,
+    AttemptId, CancelReason, Epoch, Event, ExecutorName, GroupId, GroupSummary, Handle, JobIndex,
+    Left, NodeId, Outcome, Plan, RunId, Seq, Stop, Verdict,
 };
 
 /// Something that happened outside, at the moment that is given with it.
@@ -47,12 +47,28 @@ pub enum Input {
         /// The group.
         group: GroupId,
     },
+    /// An executor may have so many attempts from now on; those beyond it go on.
+    Limit {
+        /// The executor.
+        executor: ExecutorName,
+        /// How many.
+        limit: u32,
+    },
     /// No attempt begins from now on.
     Drain,
     /// Every live attempt is asked to stop; its job is left for the next engine.
     Halt,
     /// Time has gone by.
     Tick,
+}
+
+/// What the jobs of one machine have and need of an executor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Demand {
+    /// So many attempts are live.
+    pub busy: u32,
+    /// So many jobs wait for a slot, or a few more.
+    pub waiting: u32,
 }
 
 /// What an executor says about an attempt.

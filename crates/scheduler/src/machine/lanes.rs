@@ -178,6 +178,14 @@ impl Lanes {
         }
     }
 
+    /// How many wait for an executor, those included that wait no more and were not dropped yet.
+    pub(super) fn waiting_for(&self, executor: u32) -> u32 {
+        let lanes = self.lanes.iter().filter(|lane| lane.uses.executor == executor);
+        let queues = lanes.flat_map(|lane| lane.levels.iter());
+        let waiting: usize = queues.map(|(_, queue)| queue.len()).sum();
+        u32::try_from(waiting).unwrap_or(u32::MAX)
+    }
+
     fn oldest(&self, lane: u32) -> Rank {
         let levels = self.lanes[lane as usize].levels.iter();
         let fronts = levels.filter_map(|(priority, queue)| {

@@ -70,6 +70,20 @@ impl Limits {
         index as u32
     }
 
+    /// Sets an executor's limit, and tells which one it is.
+    pub(super) fn limit_executor(&mut self, name: &ExecutorName, limit: u32) -> u32 {
+        let index = self.executor_index(name);
+        self.executors[index as usize].1.limit = limit;
+        index
+    }
+
+    /// Which executor that is, and how many live attempts it has.
+    pub(super) fn executor_use(&self, name: &ExecutorName) -> Option<(u32, u32)> {
+        let index = self.executors.iter().position(|(known, _)| known == name)?;
+        let used = u32::try_from(self.executors[index].1.used).unwrap_or(u32::MAX);
+        Some((index as u32, used))
+    }
+
     /// Finds a pool; one that nobody declared has one slot, so that its jobs run one at a time.
     pub(super) fn pool_index(&mut self, name: &PoolName) -> u32 {
         let found = self.pools.iter().position(|(known, _)| known == name);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jobwright_adapters::MockExecutor;
 use jobwright_adapters::mock::Act;
-use jobwright_core::{DeploymentId, Event, GroupId, Query, RunPolicy, Status, Verdict};
+use jobwright_core::{DeploymentId, Digest, Event, GroupId, Query, RunPolicy, Status, Verdict};
 use jobwright_core::{Kind, Store};
 use jobwright_scheduler::{DeploymentChange, Engine, Notice, RunError, WaitReason};
 use serde_json::{Value, json};
@@ -71,6 +71,39 @@ async fn what_a_dead_engine_drove_is_taken_up_within_the_lease() {
     let told = told(&two.engine, groups[0]).await;
     let since = told.iter().position(|it| it == "adopted 2").unwrap();
     assert_eq!(told[since + 1], "s0 lost lost, again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_knows_that_the_last_one_is_dead_waits_for_no_lease() {
+    let shared = Shared::new();
+    let one = node(&shared, hangs()).await;
+    let deployment = deploy(&one.engine, &single(Value::Null)).await;
+    let group = first(&one.engine.run(deployment).await.unwrap());
+    settle().await;
+    let (line, mock) = (shared.line(), MockExecutor::new());
+    let begun = moment();
+    let last = one.engine.node();
+    // Dead without a word.
+    one.line.cut(true);
+    drop(one.engine);
+    let next = over(&line, &mock).lease(secs(9)).succeeds(last).start().await.unwrap();
+    assert_eq!(next.wait(group).await.unwrap(), Verdict::Succeeded);
+    assert!(begun.elapsed() < secs(1), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_engines_that_begin_at_once_make_one_first_token() {
+    let shared = Shared::new();
+    let one = node(&shared, MockExecutor::new()).await;
+    let two = node(&shared, MockExecutor::new()).await;
+    let make = |node: &Node, word: &'static str| {
+        let engine = node.engine.clone();
+        async move { engine.create_first_token("the first", Digest::of(word.as_bytes())).await }
+    };
+    let (first, second) = tokio::join!(make(&one, "a"), make(&two, "b"));
+    let made = [first.unwrap(), second.unwrap()].into_iter().flatten().count();
+    assert_eq!((made, one.engine.tokens().await.unwrap().len()), (1, 1));
+    assert!(make(&one, "c").await.unwrap().is_none());
 }
 
 #[tokio::test(start_paused = true)]

@@ -53,16 +53,16 @@ impl Pages {
         Self { roots, places: Mutex::default() }
     }
 
-    /// Reads the lines after a number, in order, at most `limit`. Blocks.
+    /// Reads the lines after a number, in order, at most `limit`; none where there is no log. Blocks.
     pub(super) fn read(
         &self,
         group: GroupId,
         attempt: AttemptId,
         after: u64,
         limit: usize,
-    ) -> Result<Vec<LogLine>, PageError> {
+    ) -> Result<Option<Vec<LogLine>>, PageError> {
         let Some(mut file) = self.open(group, attempt)? else {
-            return Ok(Vec::new());
+            return Ok(None);
         };
         let from = self.place(attempt, after);
         file.seek(SeekFrom::Start(from))?;
@@ -72,14 +72,14 @@ impl Pages {
                 let offset = from + length(&mut file, from, read)?;
                 self.remember(Place { attempt, after: last.seq, offset });
             }
-            return Ok(records.into_iter().map(line).collect());
+            return Ok(Some(records.into_iter().map(line).collect()));
         }
         file.rewind()?;
         let all = LogReader::from(file).filter(|it| it.as_ref().map_or(true, |it| it.seq > after));
         let mut records = all.collect::<Result<Vec<_>, _>>()?;
         records.sort_by_key(|record| record.seq);
         records.truncate(limit);
-        Ok(records.into_iter().map(line).collect())
+        Ok(Some(records.into_iter().map(line).collect()))
     }
 
     fn open(&self, group: GroupId, attempt: AttemptId) -> io::Result<Option<File>> {
@@ -182,7 +182,7 @@ mod tests {
         let (group, job) = (GroupId::new(33).unwrap(), JobId::new(68).unwrap());
         let attempt = AttemptId { job, number: 1 };
         let pages = Pages::new(BTreeSet::from([PathBuf::from("/nowhere"), root.path().into()]));
-        assert!(pages.read(group, attempt, 0, limit).unwrap().is_empty());
+        assert!(pages.read(group, attempt, 0, limit).unwrap().is_none());
         let folder = root.path().join("33/68-1");
         std::fs::create_dir_all(&folder).unwrap();
         let mut log = File::create(folder.join("out.log")).unwrap();
@@ -191,7 +191,7 @@ mod tests {
             log.write_all(piece.as_bytes()).unwrap();
             loop {
                 let after = found.last().copied().unwrap_or(0);
-                let page = pages.read(group, attempt, after, limit).unwrap();
+                let page = pages.read(group, attempt, after, limit).unwrap().unwrap();
                 assert!(page.len() <= limit);
                 if page.is_empty() {
                     break;
@@ -201,7 +201,7 @@ mod tests {
         }
         assert_eq!(found, expect, "{limit} of {pieces:?}");
         // Who asks for what was read before gets it again, as whoever asks for all at once.
-        let read = |limit| pages.read(group, attempt, 1, limit).unwrap();
+        let read = |limit| pages.read(group, attempt, 1, limit).unwrap().unwrap();
         assert_eq!(read(2), read(100).into_iter().take(2).collect::<Vec<_>>());
     }
 

@@ -1,5 +1,5 @@
-//! Doing what other engines ask: cancelling groups that this one drives, accepting runs of
-//! deployments at whose helm it is. What is asked is a document, so nothing of it is lost when an
+//! Doing what other engines ask: cancelling groups that this one drives, giving lines of logs that
+//! it has, accepting runs of deployments at whose helm it is. What is asked is a document, so nothing of it is lost when an
 //! engine dies: whoever drives the group then, or is at the helm, finds it.
 
 use std::sync::{Arc, Weak};
@@ -44,6 +44,7 @@ impl Engine {
                 self.obey_cancel(order, stored.revision).await?;
             }
         }
+        self.obey_logs().await?;
         let orders = self.0.store.list(Query::all(Kind::RunOrder)).await?;
         let orders = orders.into_iter().filter_map(|stored| match stored.document {
             Document::RunOrder(order) => Some((*order, stored.revision)),
