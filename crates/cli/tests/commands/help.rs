@@ -37,9 +37,7 @@ fn every_command_has_its_help() {
     let shell = Shell::local();
     let mut pages = Vec::new();
     walk(&shell, &[], &mut pages);
-    // What serving takes is its own affair.
-    pages.retain(|page| !page.starts_with("$ jobwright serve "));
-    assert!(pages.len() > 55, "{} pages", pages.len());
+    assert!(pages.len() > 70, "{} pages", pages.len());
     insta::assert_snapshot!(pages.join("\n"));
 }
 
@@ -65,6 +63,36 @@ fn wrong_usage_suggests_the_right_one() {
     let nothing = shell.output(&[]);
     assert_eq!(nothing.status.code(), Some(2));
     assert!(text(&nothing.stderr).contains("Usage: jobwright [OPTIONS] <COMMAND>"));
+}
+
+/// Every command is suggested where a letter is too much, and an option where one is missing.
+#[test]
+fn every_command_is_suggested_where_it_is_mistyped() {
+    let shell = Shell::local();
+    let mut pages = Vec::new();
+    walk(&shell, &[], &mut pages);
+    let lines = pages.iter().filter_map(|page| page.lines().next());
+    let paths = lines.filter_map(|line| line.strip_prefix("$ jobwright "));
+    let paths = paths.filter_map(|line| line.strip_suffix(" --help"));
+    let check = |args: &[&str], expect: &str| {
+        let output = shell.output(args);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+        assert!(said.contains(expect), "{args:?}: {said}");
+    };
+    let mut count = 0;
+    for path in paths {
+        let mut args: Vec<_> = path.split(' ').collect();
+        let right = args.pop().unwrap();
+        let wrong = format!("{right}x");
+        args.push(&wrong);
+        check(&args, &format!("'{right}'"));
+        args.pop();
+        args.extend([right, "--jsn"]);
+        check(&args, "'--json'");
+        count += 1;
+    }
+    assert!(count > 70, "{count} commands");
 }
 
 #[test]

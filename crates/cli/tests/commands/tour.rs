@@ -147,6 +147,54 @@ fn tokens(shell: &mut Shell) {
     }
 }
 
+/// Each command that the other tours do not see fail, asked for what is not there, and those that
+/// they do not see succeed.
+fn missing(shell: &mut Shell) {
+    shell.run("deployments create report");
+    shell.run("releases import report greet.yaml -o id");
+    shell.run("run report --wait");
+    for line in [
+        "deployments rename reprot x",
+        "deployments pause reprot",
+        "deployments resume reprot",
+        "deployments policy reprot queue",
+        "deployments parameters list reprot",
+        "releases list reprot",
+        "releases show 1",
+        "releases dry-run reprot greet.yaml",
+        "releases activate 99",
+        "releases activate 1",
+        "releases rollback report --yes",
+        "releases export 99",
+        "releases diff 1 1",
+        "releases delete 99 --yes",
+        "rules list reprot",
+        "schedules list reprot",
+        "schedules create reprot daily @daily",
+        "schedules next 99",
+        "schedules edit 99 --policy skip",
+        "schedules pause 99",
+        "schedules resume 99",
+        "schedules backfill 99 --from 2023-01-01T00:00:00Z --to 2023-12-31T00:00:00Z",
+        "schedules backfills 99",
+        "schedules cancel-backfill 99",
+        "schedules delete 99 --yes",
+        "runs list --sort nothing!",
+        "groups show 99",
+        "groups cancel 99 --yes",
+        "groups cancel 1 --yes",
+        "jobs list 99",
+        "jobs show 99",
+        "cancel 99 --yes",
+        "explain reprot",
+        "tokens show 99",
+        "tokens revoke 99 --yes",
+        "env import nowhere.json",
+    ] {
+        shell.run(line);
+    }
+}
+
 #[test]
 fn everything_works_without_a_server() {
     for (name, tour) in [
@@ -155,6 +203,7 @@ fn everything_works_without_a_server() {
         ("local_schedules", schedules),
         ("local_runs", runs),
         ("local_tokens", tokens),
+        ("local_missing", missing),
     ] {
         let mut shell = Shell::local();
         tour(&mut shell);
@@ -190,6 +239,7 @@ fn everything_works_with_a_server() {
         ("remote_schedules", schedules),
         ("remote_runs", runs),
         ("remote_tokens", tokens),
+        ("remote_missing", missing),
     ] {
         let mut shell = Shell::remote();
         tour(&mut shell);
