@@ -8,7 +8,7 @@ fn walk(shell: &Shell, path: &[String], pages: &mut Vec<String>) {
     args.push("--help");
     let output = shell.output(&args);
     assert!(output.status.success(), "{path:?}");
-    let page = text(&output.stdout);
+    let page = text(&output.stdout).replace(&*shell.path("").to_string_lossy(), "<dir>/");
     let commands = page.split_once("\nCommands:\n").map(|(_, rest)| rest.split("\n\n").next());
     let below: Vec<String> = commands
         .flatten()

@@ -152,7 +152,7 @@ fn tokens(shell: &mut Shell) {
 fn missing(shell: &mut Shell) {
     shell.run("deployments create report");
     shell.run("releases import report greet.yaml -o id");
-    shell.run("run report --wait");
+    shell.run("run report --only greeting --wait");
     for line in [
         "deployments rename reprot x",
         "deployments pause reprot",
