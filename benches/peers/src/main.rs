@@ -54,8 +54,7 @@ async fn main() -> Result<()> {
 
 mod graphile {
     use graphile_worker::{
-        IntoTaskHandlerResult, JobSpec, LocalQueueConfig, TaskHandler, WorkerContext,
-        WorkerContextExt as _, WorkerOptions,
+        IntoTaskHandlerResult, JobSpec, LocalQueueConfig, TaskHandler, WorkerContext, WorkerOptions,
     };
     use serde::{Deserialize, Serialize};
 
