@@ -6,11 +6,12 @@ use crate::source::Breach;
 
 /// A crate, what it may depend on, and what its tests may use besides. What is not here is
 /// forbidden; siblings never meet.
-const ARROWS: [(&str, &[&str], &[&str]); 10] = [
+const ARROWS: [(&str, &[&str], &[&str]); 11] = [
     ("core", &[], &[]),
     ("package", &["core"], &[]),
     ("scheduler", &["core"], &["adapters", "store"]),
     ("adapters", &["core"], &[]),
+    ("slurm", &["adapters", "core"], &["package", "scheduler", "store", "postgres"]),
     ("store", &["core"], &[]),
     ("postgres", &["core"], &["adapters", "scheduler", "store"]),
     ("webhooks", &["scheduler", "core"], &["adapters", "store"]),

@@ -1,14 +1,16 @@
 //! What a step asks of a cluster that runs programs: the payload of local processes, checked, in
 //! words that do not depend on this machine.
 
-use std::path::Path;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
 
 use jobwright_core::{Attempt, Failure};
 use serde_json::Value;
 
 use super::{Job, Resources};
 use crate::local::environment::{environment, inputs_document, parameters_document};
-use crate::local::folder::{Folder, Places};
+use crate::local::folder::{Folder, Places, STDIN};
 use crate::local::payload::{Payload, Setting};
 use crate::local::start::{chain, lay_out};
 
@@ -126,8 +128,30 @@ impl Job {
 
     /// Returns the file from which a program reads on a cluster that shares the folder.
     #[must_use]
-    pub fn stdin(&self) -> std::path::PathBuf {
-        let folder: &Path = self.folder();
-        folder.join(crate::local::folder::STDIN)
+    pub fn stdin(&self) -> PathBuf {
+        self.folder().join(STDIN)
+    }
+
+    /// Opens a file of the attempt's folder that its program may have written or replaced. Only a
+    /// regular file counts. Blocks.
+    ///
+    /// # Errors
+    /// As opening a file has; a file or folder that is not there is none.
+    pub fn open(&self, name: &str) -> io::Result<Option<File>> {
+        match Folder::open(self.root(), self.attempt())? {
+            Some(folder) => folder.open_file(name),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads a file like [`Job::open`], of at most `most` bytes. Blocks.
+    ///
+    /// # Errors
+    /// As [`Job::open`]; also where it has more.
+    pub fn read(&self, name: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
+        match Folder::open(self.root(), self.attempt())? {
+            Some(folder) => folder.read(name, most),
+            None => Ok(None),
+        }
     }
 }
