@@ -30,8 +30,9 @@ const PARSED: std::ops::RangeInclusive<i64> = 9000..=9999;
 /// Slurm's `SLURM_PROTOCOL_AUTHENTICATION_ERROR`.
 const AUTHENTICATION: i64 = 1007;
 
-/// `EAGAIN`, with which the controller answers when it has as many jobs as it may.
-const AGAIN: i64 = 11;
+/// Those that ask for patience: it has as many jobs as it may (`EAGAIN`), it stands by for another
+/// controller, it takes no jobs for now.
+const BUSY: [i64; 4] = [11, 2027, 2105, 2131];
 
 /// A version of slurmrestd's API, such as `v0.0.38`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -227,14 +228,14 @@ fn offered(document: &serde_json::Value) -> Option<ApiVersion> {
 /// away, or the token is not valid, which nobody can tell apart.
 fn refusal(fault: &Fault) -> Refusal {
     let (number, words) = (fault.number(), fault.words());
+    if BUSY.contains(&number) {
+        return Trouble::Busy { why: words, after: None }.into();
+    }
     if DECIDED.contains(&number) || PARSED.contains(&number) {
         return Refusal::Decided { number, words };
     }
     if number == AUTHENTICATION {
         return Trouble::Denied(words).into();
-    }
-    if number == AGAIN {
-        return Trouble::Busy { why: words, after: None }.into();
     }
     let hint = "the controller is away, or the token is not valid";
     Trouble::Unanswered(format!("{words} ({number}): {hint}")).into()
@@ -290,6 +291,7 @@ mod tests {
         check(9001, "Decided");
         check(1007, "Denied");
         check(11, "Busy");
+        check(2105, "Busy");
         check(-1, "Unanswered");
         check(5005, "Unanswered");
     }

@@ -21,15 +21,14 @@ use crate::token::Token;
 use crate::wire::{Jobs, Plain, Submission};
 
 /// Slurm's numbers for a job that is not there, or over.
-const NO_SUCH_JOB: i64 = 2017;
-const ALREADY_DONE: i64 = 2021;
+const OVER: [i64; 3] = [2017, 2021, 2084];
 
-/// Slurm's number for a job that has not begun, so that there is nothing to signal.
-const NOT_RUNNING: [i64; 2] = [2020, 2024];
+/// Those for a job that has not begun, so that there is nothing to signal.
+const NOT_RUNNING: [i64; 3] = [2020, 2024, 2085];
 
-/// Refusals that another time may not bring: nodes are busy, the controller stands by, and limits
-/// of an account on what it has submitted.
-const PASSING: [i64; 3] = [2016, 2027, 2050];
+/// Those of refusals that another time may not bring: nodes or partitions are busy or down, files
+/// cannot be written, an account is at its limit.
+const PASSING: [i64; 10] = [2007, 2015, 2016, 2019, 2050, 2068, 2070, 2074, 2101, 2118];
 
 /// Runs attempts on Slurm.
 pub type SlurmExecutor = RemoteExecutor<Slurm>;
@@ -152,7 +151,7 @@ impl Slurm {
         let path = format!("job/{id}?signal={signal}{flags}");
         match self.api.call::<Plain>(Method::DELETE, &path, None).await {
             Ok(_) => Ok(()),
-            Err(Refusal::Decided { number: NO_SUCH_JOB | ALREADY_DONE, .. }) => Ok(()),
+            Err(Refusal::Decided { number, .. }) if OVER.contains(&number) => Ok(()),
             Err(refusal) => Err(refusal),
         }
     }

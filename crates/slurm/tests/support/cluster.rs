@@ -123,10 +123,11 @@ impl Cluster {
         *self.controller.lock().unwrap() = Some(self.spawn(controller, "slurmctld"));
     }
 
-    /// Kills the controller.
-    pub(crate) fn kill_controller(&self) {
+    /// Ends the controller with a signal. After `KILL` it does not know what it took last.
+    pub(crate) fn end_controller(&self, signal: &str) {
         if let Some(mut controller) = self.controller.lock().unwrap().take() {
-            controller.kill().unwrap();
+            let pid = controller.id().to_string();
+            assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
             controller.wait().unwrap();
         }
     }
