@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -101,6 +102,7 @@ pub(crate) struct Api {
     token: Token,
     wanted: Option<ApiVersion>,
     spoken: Mutex<Option<ApiVersion>>,
+    asked: AtomicU64,
 }
 
 impl Api {
@@ -124,7 +126,19 @@ impl Api {
             return Err(SiteError::Url { url: site.url.clone() });
         }
         let base = url.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { client, base, user, token, wanted: site.api, spoken: Mutex::new(None) })
+        Ok(Self {
+            client,
+            base,
+            user,
+            token,
+            wanted: site.api,
+            spoken: Mutex::new(None),
+            asked: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// Returns the version that is spoken: the configured one, else the newest that both know.
@@ -183,6 +197,7 @@ impl Api {
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
         }
+        self.asked.fetch_add(1, Ordering::Relaxed);
         let answer = request.send().await.map_err(unsent)?;
         let status = answer.status();
         let after = answer.headers().get(RETRY_AFTER);

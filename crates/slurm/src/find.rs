@@ -25,6 +25,10 @@ pub(crate) fn sightings(jobs: &[Job], listed: &[SlurmJob]) -> Vec<Sighting> {
     }
     let sight = |job: &Job| {
         let (handle, state) = match found.get(job.key().as_str()) {
+            // What is left to do then is the cluster's own affair.
+            Some(listed) if listed.is("COMPLETING") => {
+                left(job).unwrap_or_else(|| (handle(listed.id()), state(listed)))
+            }
             Some(listed) => (handle(listed.id()), state(listed)),
             None => left(job)?,
         };
@@ -52,7 +56,8 @@ fn came_late(job: &Job, listed: &SlurmJob) -> bool {
 fn left(job: &Job) -> Option<(Handle, State)> {
     let text = job.read(EXIT, 256).ok()??;
     let text = String::from_utf8(text).ok()?;
-    let mut words = text.split_whitespace();
+    // Without its end it is not written in full.
+    let mut words = text.strip_suffix('\n')?.split(' ');
     let id = words.next()?.parse().ok()?;
     let code: i64 = words.next()?.parse().ok()?;
     let is_ours = words.next() == Some(&*job.mark());

@@ -13,21 +13,23 @@ pub(crate) const OUT: &str = "stdout.txt";
 pub(crate) const ERR: &str = "stderr.txt";
 /// Made by who comes first: the job, or the engine that gives it up.
 pub(crate) const TAKEN: &str = "taken";
-/// How the program ended: the job's number, the exit code, and the mark.
+/// How the program ended, in one line: the job's number, the exit code, and the mark.
 pub(crate) const EXIT: &str = "exit.txt";
 /// The exit code of a job that came too late.
 pub(crate) const BARRED: i32 = 213;
 
-/// The script, between its first words and its last. It waits for the program also when it is asked
-/// to stop, so that it can write down how that ended.
+/// The script after its first words. It waits for the program also when it is asked to stop, so that
+/// it can write down how that ended. Of all its commands only the program is a process.
 const SCRIPT: &str = "\
 trap : HUP INT TERM
-mkdir \"$1/taken\" 2>/dev/null || exit 213
 folder=$1 mark=$2
 shift 2
+set -C
+{ : >\"$folder/taken\"; } 2>/dev/null || exit 213
+set +C
 \"$@\"
 code=$?
-echo \"$SLURM_JOB_ID $code $mark\" >\"$folder/exit.new\" && mv \"$folder/exit.new\" \"$folder/exit.txt\"
+echo \"$SLURM_JOB_ID $code $mark\" >\"$folder/exit.txt\"
 exit \"$code\"
 ";
 

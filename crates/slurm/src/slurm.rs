@@ -146,6 +146,12 @@ impl Slurm {
         Ok(Self { site, api })
     }
 
+    /// Returns how many requests were sent to slurmrestd.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.api.asked()
+    }
+
     async fn signal(&self, id: i64, signal: &str) -> Result<(), Refusal> {
         let flags = if self.api.version().await?.has_flags() { "&flags=FULL_JOB" } else { "" };
         let path = format!("job/{id}?signal={signal}{flags}");
@@ -215,10 +221,10 @@ impl Cluster for Slurm {
         }
     }
 
-    /// Who makes the folder first has the attempt: the job's script, or this.
+    /// Who makes the file first has the attempt: the job's script, or this.
     async fn fence(&self, job: &Job) -> Result<Fence, Trouble> {
-        match tokio::fs::create_dir(job.folder().join(TAKEN)).await {
-            Ok(()) => Ok(Fence::Shut),
+        match tokio::fs::File::create_new(job.folder().join(TAKEN)).await {
+            Ok(_) => Ok(Fence::Shut),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(Fence::Started),
             // It was never furnished, so nothing was handed over; and a script ends without it.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Fence::Shut),

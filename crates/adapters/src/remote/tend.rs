@@ -13,9 +13,6 @@ use super::cluster::{Cluster, End, Fence, Force, Job, State};
 use super::{Remote, within};
 use crate::clock::instant;
 
-/// A survey of many attempts takes its time; the cluster rests at least so many times as long.
-const REST: u32 = 4;
-
 /// The attempts that were dropped, and whether more can come.
 #[derive(Default)]
 pub(super) struct Orphans {
@@ -80,7 +77,8 @@ impl<C: Cluster> Remote<C> {
             match seen {
                 Ok(survey) if !rest.is_zero() => {
                     self.board.take(number, survey);
-                    rest = rest.max((instant() - began) * REST);
+                    // It is not busy with us for more than half of the time.
+                    rest = rest.max(instant() - began);
                 }
                 Ok(survey) => self.board.take(number, survey),
                 Err(_) => rest = rest.max(pause(0)),
