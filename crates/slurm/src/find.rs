@@ -37,6 +37,15 @@ pub(crate) fn sightings(jobs: &[Job], listed: &[SlurmJob]) -> Vec<Sighting> {
     jobs.iter().filter_map(sight).collect()
 }
 
+/// Finds jobs of ours that have written down how they ended. Blocks.
+pub(crate) fn ends(jobs: &[Job]) -> Vec<Sighting> {
+    let end = |job: &Job| {
+        let (handle, state) = left(job)?;
+        Some(Sighting { key: job.key().clone(), handle, state })
+    };
+    jobs.iter().filter_map(end).collect()
+}
+
 pub(crate) fn handle(id: i64) -> Handle {
     Handle::new(&format!("slurm {id}"))
 }

@@ -1,23 +1,25 @@
 //! A Slurm cluster, seen through its slurmrestd.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jobwright_adapters::RemoteExecutor;
 use jobwright_adapters::remote::{
-    Cluster, Fence, Force, Job, Options, Output, Resources, Sighting, Submitted, Trouble, Work,
+    Cluster, Fence, Force, Job, Options, Output, Resources, Sighting, Submitted, Survey, Trouble,
+    Work,
 };
 use jobwright_core::secret::SecretSource;
 use jobwright_core::{Failure, Handle};
 use reqwest::Method;
 use thiserror::Error;
+use tokio::time::Instant;
 
 use crate::api::{Api, ApiVersion, Refusal};
-use crate::find::{handle, id, sightings};
+use crate::find::{ends, handle, id, sightings};
 use crate::order::{ERR, OUT, Order, TAKEN};
-use crate::token::Token;
+use crate::token::{Token, now};
 use crate::wire::{Jobs, Plain, Submission};
 
 /// Slurm's numbers for a job that is not there, or over.
@@ -29,6 +31,9 @@ const NOT_RUNNING: [i64; 3] = [2020, 2024, 2085];
 /// Those of refusals that another time may not bring: nodes or partitions are busy or down, files
 /// cannot be written, an account is at its limit.
 const PASSING: [i64; 10] = [2007, 2015, 2016, 2019, 2050, 2068, 2070, 2074, 2101, 2118];
+
+/// So many looks at the shared folder come to one at the list of jobs.
+const LOOKS: u32 = 8;
 
 /// Runs attempts on Slurm.
 pub type SlurmExecutor = RemoteExecutor<Slurm>;
@@ -58,7 +63,8 @@ pub struct Site {
     pub resources: Resources,
     /// The `PATH` of programs. Default `/usr/local/bin:/usr/bin:/bin`.
     pub path: String,
-    /// How long to rest between two looks at all jobs. Default 500 ms.
+    /// How long to rest between two looks at what jobs have left in the shared folder. Slurm itself
+    /// is asked how they are every eight times as long. Default 250 ms.
     pub poll: Duration,
 }
 
@@ -105,7 +111,7 @@ impl Site {
             reservation: None,
             resources: Resources::default(),
             path: "/usr/local/bin:/usr/bin:/bin".to_owned(),
-            poll: Duration::from_millis(500),
+            poll: Duration::from_millis(250),
         }
     }
 }
@@ -133,6 +139,8 @@ pub fn executor(
 pub struct Slurm {
     site: Site,
     api: Api,
+    /// When the cluster is asked next how jobs are; at once where absent.
+    list_at: Mutex<Option<Instant>>,
 }
 
 impl Slurm {
@@ -143,7 +151,7 @@ impl Slurm {
     pub fn new(site: Site, secrets: Arc<dyn SecretSource>) -> Result<Self, SiteError> {
         let token = Token::new(secrets, site.token.clone());
         let api = Api::new(&site, token)?;
-        Ok(Self { site, api })
+        Ok(Self { site, api, list_at: Mutex::new(None) })
     }
 
     /// Returns how many requests were sent to slurmrestd.
@@ -207,8 +215,27 @@ impl Cluster for Slurm {
         Ok(sightings(jobs, &listed.jobs))
     }
 
+    /// The list of all jobs costs the cluster time, and so is not asked for at every look. Most ends
+    /// are seen in the shared folder before.
+    async fn observe(&self, jobs: &[Job]) -> Result<Survey, Trouble> {
+        let began = now();
+        let list_at = *self.list_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if list_at.is_some_and(|at| at > began) {
+            let jobs = jobs.to_vec();
+            let ended = tokio::task::spawn_blocking(move || ends(&jobs)).await;
+            return Ok(Survey::news(ended.unwrap_or_default()));
+        }
+        let found = self.find(jobs).await?;
+        let took = now() - began;
+        let next = now() + (self.site.poll * LOOKS).max(took * LOOKS);
+        *self.list_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
+        Ok(Survey::whole(found))
+    }
+
     async fn stop(&self, _: &Job, handle: &Handle, how: Force) -> Result<(), Trouble> {
         let Some(id) = id(handle) else { return Ok(()) };
+        // A job that has not begun leaves nothing when it is stopped.
+        *self.list_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let asked = match how {
             Force::Ask { .. } => self.signal(id, "TERM").await,
             Force::Kill => self.signal(id, "KILL").await,

@@ -47,7 +47,7 @@ impl Token {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a token is young or old by the runtime's clock")]
-fn now() -> Instant {
+#[expect(clippy::disallowed_methods, reason = "tokens and lists age by the runtime's clock")]
+pub(crate) fn now() -> Instant {
     Instant::now()
 }

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::cluster::Cluster;
 
 /// How often each way is taken.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 
 /// How many submissions of the client are under way at a time, as many as the executor's.
 const SUBMISSIONS: usize = 8;
@@ -61,9 +61,12 @@ pub(crate) async fn measure(jobs: usize) -> anyhow::Result<()> {
     engine.shutdown(Duration::from_secs(5)).await?;
     latencies.sort();
     let share = |of: usize| latencies[(latencies.len() - 1) * of / 100];
-    ours.sort();
-    theirs.sort();
-    let (our, their) = (ours[ROUNDS / 2], theirs[ROUNDS / 2]);
+    let median = |times: &[Duration]| {
+        let mut sorted = times.to_vec();
+        sorted.sort();
+        sorted[sorted.len() / 2]
+    };
+    let (our, their) = (median(&ours), median(&theirs));
     println!("{jobs} trivial jobs, {ROUNDS} rounds each in turn, medians of the rounds:");
     println!("through the engine    {our:?} of {ours:?}");
     println!("through sbatch        {their:?} of {theirs:?}");
