@@ -18,10 +18,24 @@ const ARROWS: [(&str, &[&str], &[&str]); 11] = [
     ("http", &["scheduler", "package", "core"], &["adapters", "store"]),
     (
         "cli",
-        &["core", "package", "scheduler", "adapters", "store", "postgres", "http", "webhooks"],
+        &[
+            "core",
+            "package",
+            "scheduler",
+            "adapters",
+            "slurm",
+            "store",
+            "postgres",
+            "http",
+            "webhooks",
+        ],
         &[],
     ),
-    ("jobwright", &["core", "package", "scheduler", "adapters", "store"], &["http", "postgres"]),
+    (
+        "jobwright",
+        &["core", "package", "scheduler", "adapters", "store"],
+        &["http", "postgres", "slurm"],
+    ),
 ];
 
 /// What a library never brings along: the program that embeds it chooses these.
