@@ -6,21 +6,36 @@ use crate::source::Breach;
 
 /// A crate, what it may depend on, and what its tests may use besides. What is not here is
 /// forbidden; siblings never meet.
-const ARROWS: [(&str, &[&str], &[&str]); 10] = [
+const ARROWS: [(&str, &[&str], &[&str]); 11] = [
     ("core", &[], &[]),
     ("package", &["core"], &[]),
     ("scheduler", &["core"], &["adapters", "store"]),
     ("adapters", &["core"], &[]),
+    ("slurm", &["adapters", "core"], &["package", "scheduler", "store", "postgres"]),
     ("store", &["core"], &[]),
     ("postgres", &["core"], &["adapters", "scheduler", "store"]),
     ("webhooks", &["scheduler", "core"], &["adapters", "store"]),
     ("http", &["scheduler", "package", "core"], &["adapters", "store"]),
     (
         "cli",
-        &["core", "package", "scheduler", "adapters", "store", "postgres", "http", "webhooks"],
+        &[
+            "core",
+            "package",
+            "scheduler",
+            "adapters",
+            "slurm",
+            "store",
+            "postgres",
+            "http",
+            "webhooks",
+        ],
         &[],
     ),
-    ("jobwright", &["core", "package", "scheduler", "adapters", "store"], &["http", "postgres"]),
+    (
+        "jobwright",
+        &["core", "package", "scheduler", "adapters", "store"],
+        &["http", "postgres", "slurm"],
+    ),
 ];
 
 /// What a library never brings along: the program that embeds it chooses these.

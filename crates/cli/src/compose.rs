@@ -74,11 +74,12 @@ pub(crate) async fn open(
 ) -> anyhow::Result<Composed> {
     folder::make(data)?;
     let store = store::Opened::open(&config.store, data).await?;
-    let executors::Ready { mut builder, roots } = executors::build(config, data);
-    let kept = Arc::new(logs::KeptLogs::new(roots.clone()));
+    let secrets: Arc<dyn SecretSource> = Arc::new(secrets::build(&config.secrets, data)?);
+    let executors::Ready { mut builder, roots, guarded } =
+        executors::build(config, data, &secrets)?;
+    let kept = Arc::new(logs::KeptLogs::new(roots));
     builder = builder.logs(kept.clone());
     let meter = Meter::new();
-    let secrets: Arc<dyn SecretSource> = Arc::new(secrets::build(&config.secrets, data)?);
     builder = builder.shared_store(store.shared()).observer(meter.clone());
     builder = builder.lease(config.engine.lease.0);
     builder = builder.shared_secrets(Arc::clone(&secrets));
@@ -90,14 +91,13 @@ pub(crate) async fn open(
     let (mut held, mut guard) = (None, None);
     if let (Purpose::Work, store::Opened::Shared(_)) = (purpose, &store) {
         held = Some(folder::hold(data)?);
-        let folders: Vec<_> = roots.iter().cloned().collect();
         if let Some(last) = folder::last_node(data) {
-            let left = folders.clone();
+            let left = guarded.clone();
             tokio::task::spawn_blocking(move || guard::end_all(&left)).await?;
             builder = builder.succeeds(last);
         }
-        if !folders.is_empty() {
-            guard = Some(Guard::start(folders)?);
+        if !guarded.is_empty() {
+            guard = Some(Guard::start(guarded)?);
         }
     }
     let engine = builder.start().await.context("the engine does not start")?;

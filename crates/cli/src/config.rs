@@ -8,6 +8,7 @@ mod executor;
 mod levels;
 mod place;
 mod quantity;
+mod slurm;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ pub(crate) use levels::levels;
 pub(crate) use place::ConfigError;
 use place::Document;
 pub(crate) use quantity::{Bytes, Period};
+pub(crate) use slurm::Slurm;
 
 /// Everything that a configuration says, with the defaults of what it does not say.
 #[derive(Debug, Clone, Deserialize)]

@@ -1,12 +1,17 @@
 //! The executors of a configuration.
 
+mod slurm;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use jobwright_adapters::local::{Keep, Limits};
 use jobwright_adapters::mock::Act;
 use jobwright_adapters::{LocalProcessExecutor, MockExecutor};
+use jobwright_core::secret::SecretSource;
 use jobwright_core::{ExecutorName, Failure};
 use jobwright_scheduler::{Engine, EngineBuilder};
 
@@ -15,19 +20,31 @@ use crate::config::{self, Bytes, Config, Executor, Local, Mock, Outcome};
 /// Where local processes have their folders where nothing is said, below the data folder.
 const JOBS: &str = "jobs";
 
-/// A builder that has its executors and pools, and the folders in which attempts leave their logs.
+/// A builder that has its executors and pools.
 pub(super) struct Ready {
     pub(super) builder: EngineBuilder,
+    /// The folders in which attempts leave their logs.
     pub(super) roots: BTreeSet<PathBuf>,
+    /// Those of them whose attempts are processes of this server.
+    pub(super) guarded: Vec<PathBuf>,
 }
 
-pub(super) fn build(config: &Config, data: &Path) -> Ready {
+/// Makes the executors.
+///
+/// # Errors
+/// A cluster cannot be named in this way; none is asked.
+pub(super) fn build(
+    config: &Config,
+    data: &Path,
+    secrets: &Arc<dyn SecretSource>,
+) -> anyhow::Result<Ready> {
     let mut builder = Engine::builder().executor_advice(advice);
-    let mut roots = BTreeSet::new();
+    let (mut roots, mut guarded) = (BTreeSet::new(), BTreeSet::new());
     for (name, executor) in &config.executors {
         let total = match executor {
             Executor::Mock(mock) => mock.total_slots,
             Executor::Local(local) => local.total_slots,
+            Executor::Slurm(slurm) => slurm.total_slots,
         };
         if let Some(total) = total {
             builder = builder.executor_total(name, total.get());
@@ -38,7 +55,15 @@ pub(super) fn build(config: &Config, data: &Path) -> Ready {
                 let root = data.join(local.folder.as_deref().unwrap_or(Path::new(JOBS)));
                 let root = std::path::absolute(&root).unwrap_or(root);
                 let executor = processes(local, &root);
+                guarded.insert(root.clone());
                 roots.insert(root);
+                builder.executor(name, executor)
+            }
+            Executor::Slurm(slurm) => {
+                let executor = slurm::jobs(slurm, Arc::clone(secrets));
+                let executor =
+                    executor.with_context(|| format!("executor `{name}` cannot be used"))?;
+                roots.insert(slurm.folder.0.clone());
                 builder.executor(name, executor)
             }
         };
@@ -46,7 +71,7 @@ pub(super) fn build(config: &Config, data: &Path) -> Ready {
     for (name, limit) in &config.pools {
         builder = builder.pool(name.as_str(), limit.get());
     }
-    Ready { builder, roots }
+    Ok(Ready { builder, roots, guarded: guarded.into_iter().collect() })
 }
 
 /// What to do when a step names an executor that there is not.

@@ -11,7 +11,7 @@ fn the_documented_configuration_is_the_default_one() {
     let text = include_str!("../../../../docs/jobwright.toml");
     let mut config = parsed(text).unwrap_or_else(|error| panic!("{error}"));
     let names: Vec<_> = config.executors.keys().map(String::as_str).collect();
-    assert_eq!(names, ["local", "photon", "spark"]);
+    assert_eq!(names, ["hpc", "local", "photon", "spark"]);
     let Executor::Mock(mock) = &config.executors["photon"] else { panic!("photon is pretended") };
     assert_eq!((mock.latency.0, mock.failure_rate.0), (Duration::from_millis(200), 50));
     assert_eq!(mock.slots, NonZeroU32::new(8));
@@ -81,15 +81,22 @@ fn faults_are_told_with_their_place() {
     check("[executors]\nphoton = 3\n", "2:10", "expected a table `[executors.photon]`");
     check("[executors.\"\"]\nkind = \"mock\"\n", "1:12", "a executor name is empty");
     check("[executors.photon]\n", "1:12", "executor `photon` has no `kind`: write");
-    check("[executors.a]\nkind = 3\n", "2:8", "expected `kind` to be `local` or `mock`");
-    let unknown =
-        "unknown kind of executor `process`, there are `local` and `mock`, did you mean `local`?";
+    check("[executors.a]\nkind = 3\n", "2:8", "expected `kind` to be `local`, `mock` or `slurm`");
+    let unknown = "unknown kind of executor `process`, there are `local`, `mock` and `slurm`, did you mean `local`?";
     check("[executors.a]\nkind = \"process\"\n", "2:8", unknown);
-    let unknown = "unknown kind of executor `kubernetes`, there are `local` and `mock`\n";
+    let unknown = "unknown kind of executor `kubernetes`, there are `local`, `mock` and `slurm`\n";
     check("[executors.a]\nkind = \"kubernetes\"\n", "2:8", unknown);
     check("[executors.a]\nkind = \"mock\"\nfolder = \"x\"\n", "3:1", "unknown field `folder`");
     check("[executors.a]\nkind = \"local\"\nslots = 0\n", "3:9", "invalid value: integer `0`");
     check("[executors.a]\nkind = \"mock\"\nfailure-rate = 1.5\n", "3:16", "expected a share");
+    let slurm = |rest: &str| {
+        let most = "url = \"http://h\"\nuser = \"u\"\ntoken = \"t\"\n";
+        format!("[executors.a]\nkind = \"slurm\"\n{most}{rest}\n")
+    };
+    check(&slurm(""), "1:1", "missing field `folder`");
+    check(&slurm("folder = \"jobs\""), "6:10", "expected a whole path, found `jobs`");
+    check(&slurm("folder = \"/x\"\napi = \"38\""), "7:7", "`38` is no version of slurmrestd's API");
+    check(&slurm("folder = \"/x\"\nprefix = \"A\""), "7:10", "`A` cannot begin names");
     let text = "[executors.a]\nkind = \"local\"\ninherit = [\"LANG\", \"LD_PRELOAD\"]\n";
     check(text, "3:20", "`LD_PRELOAD` cannot be inherited");
     let text =
