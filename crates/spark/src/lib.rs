@@ -1,0 +1,3 @@
+//! Draft.
+mod capacity;
+mod master;
