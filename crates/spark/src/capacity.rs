@@ -24,8 +24,11 @@ pub(crate) fn most_drivers(workers: &[Worker], driver: Size, executor: Size) -> 
         let needed = |has: u32, executor: u32, driver: u32| {
             (has + 1).saturating_sub(executor).div_ceil(driver)
         };
-        let needed = needed(worker.cores, executor.cores, driver.cores)
-            .min(needed(worker.memory, executor.memory, driver.memory));
+        let needed = needed(worker.cores, executor.cores, driver.cores).min(needed(
+            worker.memory,
+            executor.memory,
+            driver.memory,
+        ));
         to_block = to_block.filter(|_| needed <= fit).map(|sum| sum.saturating_add(needed));
     }
     match to_block {

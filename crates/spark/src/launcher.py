@@ -1,10 +1,11 @@
 """Runs one attempt of a job inside a Spark driver, and at most once.
 
-    launcher.py FOLDER             the supervisor, started by Spark
+    launcher.py FOLDER TOKEN       the supervisor, started by Spark
     launcher.py --class FOLDER     its child, where the application is a class of the driver's JVM
 
-FOLDER is shared with the engine that made it. `task.json` says what to run. Who links `claim.json`
-first has the attempt: all other drivers do nothing. What the program says goes to `out.txt` and
+FOLDER is shared with the engine that made it. `task.json` says what to run; it has another token
+where the folder was made anew. Who links `claim.json` first has the attempt: all other drivers do
+nothing. What the program says goes to `out.txt` and
 `err.txt`, how it ended to `end.json`. A file `stop.json` asks it to end. The program is a process
 group, which ends with its supervisor, which ends with the JVM of the driver. Needs Python 3.8 and
 Linux.
@@ -30,6 +31,9 @@ ERR = "err.txt"
 
 # How long a program may take to end when its JVM is gone: nobody waits for it any more.
 ORPHAN_GRACE = 3.0
+
+# How long one may take to end whose time is over.
+LATE_GRACE = 10.0
 
 # How often the supervisor looks for a request to stop.
 LOOK = 0.5
@@ -118,16 +122,18 @@ class Program:
                 os.killpg(self.process.pid, number)
 
 
-def supervise(folder):
-    if not put(folder, "claim.json", {"driver": DRIVER}):
-        print("jobwright: this attempt has been claimed before, so this driver does nothing")
+def supervise(folder, token):
+    task = load(folder, "task.json")
+    if task["token"] != token or not put(folder, "claim.json", {"driver": DRIVER}):
+        print("jobwright: this driver does nothing: the attempt is not, or no more, its own")
         return 0
     try:
-        program = Program(folder, load(folder, "task.json"))
+        program = Program(folder, task)
     except OSError as error:
         put(folder, "end.json", {"unstarted": str(error)})
         return 127
     orphaned = threading.Event()
+    late = threading.Event()
 
     def until_the_jvm_ends():
         while os.read(0, 4096):
@@ -140,13 +146,22 @@ def supervise(folder):
             time.sleep(LOOK)
         program.stop(load(folder, "stop.json")["grace"])
 
-    for watch in (until_the_jvm_ends, until_it_is_asked_to_stop):
+    def until_its_time_is_over():
+        if not program.ended.wait(task["time"]):
+            late.set()
+            program.stop(LATE_GRACE)
+
+    watches = [until_the_jvm_ends, until_it_is_asked_to_stop]
+    if task["time"]:
+        watches.append(until_its_time_is_over)
+    for watch in watches:
         threading.Thread(target=watch, daemon=True).start()
     end = program.wait()
     # Without its JVM the program was cut short, or the JVM ended it: the driver's state tells.
-    if not orphaned.is_set():
-        put(folder, "end.json", end)
-    return end.get("exit", 1) if not orphaned.is_set() else 1
+    if orphaned.is_set():
+        return 1
+    put(folder, "end.json", {"late": True} if late.is_set() else end)
+    return end.get("exit", 1)
 
 
 def run_class(folder):
@@ -167,7 +182,7 @@ def run_class(folder):
     try:
         kinds = gateway.new_array(lang.Class, 1)
         kinds[0] = arguments.getClass()
-        main = lang.Class.forName(task["command"][0], True, loader).getMethod("main", kinds)
+        main = lang.Class.forName(task["class"], True, loader).getMethod("main", kinds)
         values = gateway.new_array(lang.Object, 1)
         values[0] = arguments
         main.invoke(None, values)
@@ -184,4 +199,4 @@ def run_class(folder):
 if __name__ == "__main__":
     if sys.argv[1] == "--class":
         sys.exit(run_class(sys.argv[2]))
-    sys.exit(supervise(sys.argv[1]))
+    sys.exit(supervise(sys.argv[1], sys.argv[2]))

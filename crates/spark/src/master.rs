@@ -35,9 +35,12 @@ pub(crate) enum MasterError {
     /// It was sent, and nobody knows what became of it.
     #[error("the Spark master at {address} did not answer: {words}")]
     Unanswered { address: String, words: String },
-    /// It was understood and not done.
+    /// It was understood and not done: the master may not be the active one.
     #[error("the Spark master at {address} refused: {words}")]
     Refused { address: String, words: String },
+    /// It was not let in, or not understood.
+    #[error("the Spark master at {address} turns us away: {words}")]
+    Denied { address: String, words: String },
     /// It is no answer of a master.
     #[error("what answers at {address} is no Spark master: {words}")]
     Garbled { address: String, words: String },
@@ -123,6 +126,13 @@ struct Answer {
     submission_id: Option<String>,
     message: Option<String>,
     driver_state: Option<DriverState>,
+}
+
+impl DriverState {
+    /// Tells whether it stays so.
+    pub(crate) fn is_over(self) -> bool {
+        matches!(self, Self::Finished | Self::Failed | Self::Killed | Self::Error)
+    }
 }
 
 impl Worker {
@@ -238,7 +248,7 @@ impl Master {
         if status.is_client_error() {
             let refusal: Option<Answer> = serde_json::from_str(&text).ok();
             let words = refusal.and_then(|it| it.message).unwrap_or_else(|| status.to_string());
-            return Err(MasterError::Refused { address, words: shortened(&words) });
+            return Err(MasterError::Denied { address, words: shortened(&words) });
         }
         if status.is_server_error() {
             return Err(MasterError::Unanswered { address, words: status.to_string() });

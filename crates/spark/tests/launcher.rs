@@ -17,7 +17,8 @@ fn folder(command: &Value) -> TempDir {
     fs::create_dir(folder.path().join("work")).unwrap();
     let environment = json!({ "GREETING": "a  b" });
     let task = json!({
-        "command": command, "environment": environment, "stdin": "/dev/null", "class": false,
+        "command": command, "environment": environment, "stdin": "/dev/null", "class": null,
+        "time": null, "token": "t",
     });
     fs::write(folder.path().join("task.json"), task.to_string()).unwrap();
     folder
@@ -28,7 +29,7 @@ fn driver(folder: &Path, name: &str) -> Child {
     let own = folder.join("drivers").join(name);
     fs::create_dir_all(&own).unwrap();
     let mut python = Command::new("python3");
-    python.arg(LAUNCHER).arg(folder).current_dir(own).env("PYTHONDONTWRITEBYTECODE", "1");
+    python.arg(LAUNCHER).arg(folder).arg("t").current_dir(own).env("PYTHONDONTWRITEBYTECODE", "1");
     python.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
@@ -88,15 +89,15 @@ fn a_program_is_run_and_its_end_is_told() {
 #[test]
 fn of_many_drivers_one_runs_the_attempt() {
     let folder = folder(&json!(["sh", "-c", "echo ran"]));
-    let drivers: Vec<_> =
-        (0..8).map(|at| driver(folder.path(), &format!("driver-{at}"))).collect();
+    let drivers: Vec<_> = (0..8).map(|at| driver(folder.path(), &format!("driver-{at}"))).collect();
     let outputs: Vec<_> = drivers.into_iter().map(end).collect();
     assert!(outputs.iter().all(|it| it.status.success()), "{outputs:?}");
     assert_eq!(read(folder.path(), "out.txt"), "ran\n");
     let idle = outputs.iter().filter(|it| !it.stdout.is_empty()).count();
     assert_eq!(idle, 7, "{outputs:?}");
     let left = fs::read_dir(folder.path()).unwrap().flatten();
-    let left: Vec<_> = left.map(|it| it.file_name()).filter(|it| it.to_str().unwrap().starts_with('.')).collect();
+    let left: Vec<_> =
+        left.map(|it| it.file_name()).filter(|it| it.to_str().unwrap().starts_with('.')).collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
