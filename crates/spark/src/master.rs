@@ -1,11 +1,12 @@
 //! The standalone master over HTTP: its submission server, and the state that its web interface
 //! tells as JSON. It says what the answers mean for a hand-over, and decides nothing.
 
+use std::sync::Once;
 use std::time::Duration;
 
 use reqwest::{RequestBuilder, Url};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use thiserror::Error;
 
 /// How long a master may take to accept a connection.
@@ -164,6 +165,11 @@ impl Master {
     /// # Errors
     /// The roots of the system cannot be read.
     pub(crate) fn new(rest: Url, ui: Url) -> reqwest::Result<Self> {
+        static PROVIDER: Once = Once::new();
+        PROVIDER.call_once(|| {
+            // Who installed one before may keep it.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        });
         let plain = rest.scheme() == "http" && ui.scheme() == "http";
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT)

@@ -57,9 +57,8 @@ impl Cluster {
             cluster.launch_worker(at, *cores, *memory);
         }
         let count = workers.len();
-        cluster.wait("its workers", |state| {
-            state.contains(&format!("\"aliveworkers\" : {count},"))
-        });
+        cluster
+            .wait("its workers", |state| state.contains(&format!("\"aliveworkers\" : {count},")));
         cluster
     }
 
@@ -73,10 +72,10 @@ impl Cluster {
              -Dspark.deploy.recoveryMode=FILESYSTEM -Dspark.deploy.recoveryDirectory={}",
             recovery.display()
         );
-        let arguments = ["--host", "127.0.0.1", "--port", &master.to_string()];
-        let arguments = [&arguments[..], &["--webui-port", &ui.to_string()]].concat();
         let mut spark = self.class("org.apache.spark.deploy.master.Master");
-        self.spawn(spark.env("SPARK_MASTER_OPTS", options).args(arguments), "master");
+        spark.args(["--host", "127.0.0.1", "--port", &master.to_string()]);
+        spark.args(["--webui-port", &ui.to_string()]).env("SPARK_MASTER_OPTS", options);
+        self.spawn(&mut spark, "master");
         self.wait("the master", |state| state.contains("\"status\" : \"ALIVE\""));
     }
 
@@ -134,22 +133,17 @@ impl Cluster {
 
     /// What the master's web interface says in JSON; empty where it does not answer.
     pub(crate) fn state(&self) -> String {
-        get(self.ports.ui, "/json/").unwrap_or_default()
+        ask(self.ports.ui, "GET", "/json/").unwrap_or_default()
     }
 
-    /// How many processes there are whose arguments or folder name this cluster's shared folder:
-    /// drivers, supervisors and programs.
+    /// How many drivers, supervisors and programs there are.
     pub(crate) fn programs(&self) -> usize {
-        let shared = self.shared();
-        let mentions = |process: PathBuf| {
-            let line = fs::read(process.join("cmdline")).unwrap_or_default();
-            let line = String::from_utf8_lossy(&line).into_owned();
-            let cwd = fs::read_link(process.join("cwd")).unwrap_or_default();
-            line.contains("launcher.py") && line.contains(shared.to_str().unwrap())
-                || cwd.starts_with(&shared)
-        };
-        let processes = fs::read_dir("/proc").unwrap().flatten();
-        processes.filter(|it| mentions(it.path())).count()
+        programs(&self.shared())
+    }
+
+    /// Asks the submission server for something, and returns its answer.
+    pub(crate) fn post(&self, path: &str) -> String {
+        ask(self.ports.rest, "POST", path).expect("the submission server answers")
     }
 
     fn class(&self, class: &str) -> Command {
@@ -183,9 +177,8 @@ impl Cluster {
         let began = Instant::now();
         while !is_there(&self.state()) {
             if began.elapsed() > START {
-                let logs = ["master.log", "worker-0.log"].map(|name| {
-                    fs::read_to_string(self.folder.join(name)).unwrap_or_default()
-                });
+                let logs = ["master.log", "worker-0.log"]
+                    .map(|name| fs::read_to_string(self.folder.join(name)).unwrap_or_default());
                 panic!("{what} of Spark does not start:\n{}", logs.join("\n"));
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -259,11 +252,26 @@ fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
-/// The body of an answer, by the least of HTTP.
-pub(crate) fn get(port: u16, path: &str) -> Option<String> {
+/// How many processes there are that run in this shared folder, or whose arguments name a launcher
+/// there.
+pub(crate) fn programs(shared: &Path) -> usize {
+    let mentions = |process: PathBuf| {
+        let line = fs::read(process.join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).into_owned();
+        let cwd = fs::read_link(process.join("cwd")).unwrap_or_default();
+        cwd.starts_with(shared)
+            || line.contains("launcher.py") && line.contains(shared.to_str().unwrap())
+    };
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    processes.filter(|it| mentions(it.path())).count()
+}
+
+/// Returns the body of an answer, by the least of HTTP.
+fn ask(port: u16, method: &str, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
+    let head = "Host: localhost\r\nContent-Length: 0\r\n";
+    write!(stream, "{method} {path} HTTP/1.0\r\n{head}\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
