@@ -187,7 +187,11 @@ def run_class(folder):
         values[0] = arguments
         main.invoke(None, values)
     except Py4JJavaError as error:
-        print(error, file=sys.stderr)
+        thrown = error.java_exception
+        # What `main` threw is within what calling it threw.
+        thrown = thrown.getCause() or thrown
+        thrown.printStackTrace()
+        print(thrown.toString(), file=sys.stderr)
         return 1
     except Py4JError:
         # The class has ended the JVM: how, the state of the driver tells. The supervisor will
