@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -29,6 +29,7 @@ struct Setting {
 /// Kills engines so many times while they have jobs, then lets one finish, and judges.
 pub(crate) async fn kill9(stage: &Stage, kills: u32) {
     let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("once.sh"), SCRIPT).unwrap();
     // As many as there are slots are under way until the last ones.
     let jobs = 2 * (CORES - 1) + 2 * kills;
     let place = stage.place();
@@ -93,8 +94,7 @@ pub(crate) async fn engine(setting: &str) {
         Some(deployment) => deployment.id,
         None => engine.create_deployment("test").await.unwrap().id,
     };
-    let evidence = folder.join("evidence").to_str().unwrap().to_owned();
-    let bundle = Bundle::from(package(jobs, &evidence));
+    let bundle = Bundle::from(package(jobs, &folder));
     engine.import(deployment, &bundle, Default::default()).await.unwrap();
     let run = engine.run(deployment).idempotency_key("once").await.unwrap();
     println!("running");
@@ -110,9 +110,10 @@ pub(crate) async fn engine(setting: &str) {
     engine.shutdown(Duration::ZERO).await.unwrap();
 }
 
-fn package(jobs: u32, evidence: &str) -> Package {
+fn package(jobs: u32, folder: &Path) -> Package {
     let step = |at: u32| {
-        let payload = json!({ "command": ["sh", "-c", SCRIPT, "sh", evidence] });
+        let command = json!(["sh", folder.join("once.sh"), folder.join("evidence")]);
+        let payload = json!({ "command": command });
         let policy = json!({ "crash_limit": 100 });
         json!({
             "name": format!("s{at}"), "kind": "wrangle", "executor": "spark",
