@@ -6,21 +6,25 @@ use crate::source::Breach;
 
 /// A crate, what it may depend on, and what its tests may use besides. What is not here is
 /// forbidden; siblings never meet.
-const ARROWS: [(&str, &[&str], &[&str]); 10] = [
+const ARROWS: [(&str, &[&str], &[&str]); 11] = [
     ("core", &[], &[]),
     ("package", &["core"], &[]),
     ("scheduler", &["core"], &["adapters", "store"]),
     ("adapters", &["core"], &[]),
     ("store", &["core"], &[]),
     ("postgres", &["core"], &["adapters", "scheduler", "store"]),
+    ("spark", &["adapters", "core"], &["scheduler", "store"]),
     ("webhooks", &["scheduler", "core"], &["adapters", "store"]),
     ("http", &["scheduler", "package", "core"], &["adapters", "store"]),
     (
         "cli",
-        &["core", "package", "scheduler", "adapters", "store", "postgres", "http", "webhooks"],
+        &[
+            "core", "package", "scheduler", "adapters", "store", "postgres", "spark", "http",
+            "webhooks",
+        ],
         &[],
     ),
-    ("jobwright", &["core", "package", "scheduler", "adapters", "store"], &["http", "postgres"]),
+    ("jobwright", &["core", "package", "scheduler", "adapters", "store"], &["http", "postgres", "spark"]),
 ];
 
 /// What a library never brings along: the program that embeds it chooses these.

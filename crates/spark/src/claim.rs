@@ -2,14 +2,14 @@
 //! it ended, that it should stop. `launcher.py` is the other side.
 //!
 //! ```text
-//! driver.json   the driver that the engine was given for it
+//! attempt.json  of which life of the engine it is, and which driver the engine was given for it
 //! task.json     what to run
 //! claim.json    who has the attempt: the driver that came first, or the engine, who withdrew it
 //! stop.json     the engine asks the program to stop
 //! end.json      how the program ended, once it did
 //! ```
 //!
-//! All but the first are made by a link, whole or not at all, and never changed.
+//! The last three are made by a link, whole or not at all, and never changed.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -20,12 +20,13 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 
 pub(crate) const LAUNCHER: &str = "launcher.py";
 pub(crate) const OUT: &str = "out.txt";
 pub(crate) const ERR: &str = "err.txt";
 const TASK: &str = "task.json";
-const DRIVER: &str = "driver.json";
+const ATTEMPT: &str = "attempt.json";
 const CLAIM: &str = "claim.json";
 const STOP: &str = "stop.json";
 const END: &str = "end.json";
@@ -38,7 +39,11 @@ const MOST: u64 = 64 * 1024;
 
 /// The folder of an attempt.
 #[derive(Debug, Clone)]
-pub(crate) struct Desk(PathBuf);
+pub(crate) struct Desk {
+    folder: PathBuf,
+    /// What tells the attempt from a namesake of another life.
+    mark: String,
+}
 
 /// What a launcher is asked to run.
 #[derive(Debug, Serialize)]
@@ -91,45 +96,71 @@ struct Name {
     driver: Option<String>,
 }
 
+#[derive(Serialize, Deserialize)]
+struct Own {
+    mark: String,
+    driver: Option<String>,
+}
+
 impl Desk {
-    pub(crate) fn new(folder: &Path) -> Self {
-        Self(folder.to_owned())
+    pub(crate) fn new(folder: &Path, mark: String) -> Self {
+        Self { folder: folder.to_owned(), mark }
     }
 
     pub(crate) fn launcher(&self) -> PathBuf {
-        self.0.join(LAUNCHER)
+        self.folder.join(LAUNCHER)
     }
 
     /// Returns what tells this folder from one of the same name that was here before.
     pub(crate) fn token(&self) -> io::Result<String> {
-        let made = fs::metadata(&self.0)?;
+        let made = fs::metadata(&self.folder)?;
         Ok(format!("{}-{}-{}", made.dev(), made.ino(), made.ctime_nsec()))
     }
 
     /// Puts down what drivers run.
     pub(crate) fn furnish(&self, task: &Task<'_>) -> io::Result<()> {
         fs::write(self.launcher(), PROGRAM)?;
-        fs::write(self.0.join(TASK), serde_json::to_vec(task)?)
+        fs::write(self.folder.join(TASK), serde_json::to_vec(task)?)?;
+        self.note(None)
     }
 
     /// Writes down which driver the engine was given.
     pub(crate) fn hand_to(&self, driver: &str) -> io::Result<()> {
-        let name = Name { driver: Some(driver.to_owned()) };
-        fs::write(self.0.join(DRIVER), serde_json::to_vec(&name)?)
+        self.note(Some(driver.to_owned()))
     }
 
-    /// Reads what is there.
+    fn note(&self, driver: Option<String>) -> io::Result<()> {
+        let own = Own { mark: self.mark.clone(), driver };
+        let path = self.folder.join(ATTEMPT);
+        self.draft(&own)?.persist(path).map(drop).map_err(|error| error.error)
+    }
+
+    /// Reads what is there. What another life left is as if it were not.
     pub(crate) fn look(&self) -> io::Result<Seen> {
-        let driver = self.read::<Name>(DRIVER)?.and_then(|name| name.driver);
+        let own = self.read::<Own>(ATTEMPT)?.filter(|own| own.mark == self.mark);
+        let Some(Own { driver, .. }) = own else {
+            return Ok(Seen { driver: None, claim: Claim::Open, end: None });
+        };
         Ok(Seen { driver, claim: self.claim()?, end: self.read(END)? })
     }
 
     /// Takes the attempt away from drivers that have not come yet, and tells who has it now.
     pub(crate) fn withdraw(&self) -> io::Result<Claim> {
-        match self.put(CLAIM, &Name { driver: None }) {
-            // Without its folder a driver finds no launcher either.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Claim::Withdrawn),
-            put => put.and_then(|()| self.claim()),
+        let own = self.read::<Own>(ATTEMPT)?.filter(|own| own.mark == self.mark);
+        if own.is_none() {
+            // It was never handed over: that is written down before.
+            return Ok(Claim::Withdrawn);
+        }
+        self.put(CLAIM, &Name { driver: None })?;
+        self.claim()
+    }
+
+    /// Nobody waits for the attempt any more. Where its driver is out of reach of its master it
+    /// still sees this.
+    pub(crate) fn give_up(&self) -> io::Result<()> {
+        match self.look()? {
+            Seen { claim: Claim::Driver(_), end: None, .. } => self.ask_to_stop(Duration::ZERO),
+            Seen { .. } => Ok(()),
         }
     }
 
@@ -146,7 +177,7 @@ impl Desk {
     /// Removes what only the driver needed, and what is kept elsewhere by now.
     pub(crate) fn clear(&self) {
         for name in [LAUNCHER, TASK, OUT, ERR] {
-            let _ = fs::remove_file(self.0.join(name));
+            let _ = fs::remove_file(self.folder.join(name));
         }
     }
 
@@ -160,13 +191,18 @@ impl Desk {
 
     /// Makes a file whole, unless there is one.
     fn put(&self, name: &str, document: &impl Serialize) -> io::Result<()> {
-        let draft = tempfile::Builder::new().prefix(".draft.").tempfile_in(&self.0)?;
-        draft.as_file().write_all(&serde_json::to_vec(document)?)?;
-        draft.as_file().sync_all()?;
-        match fs::hard_link(draft.path(), self.0.join(name)) {
+        let draft = self.draft(document)?;
+        match fs::hard_link(draft.path(), self.folder.join(name)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             linked => linked,
         }
+    }
+
+    fn draft(&self, document: &impl Serialize) -> io::Result<NamedTempFile> {
+        let draft = tempfile::Builder::new().prefix(".draft.").tempfile_in(&self.folder)?;
+        draft.as_file().write_all(&serde_json::to_vec(document)?)?;
+        draft.as_file().sync_all()?;
+        Ok(draft)
     }
 
     fn read<T: for<'de> Deserialize<'de>>(&self, name: &str) -> io::Result<Option<T>> {
@@ -175,7 +211,7 @@ impl Desk {
         file.take(MOST).read_to_end(&mut text)?;
         let document = serde_json::from_slice(&text);
         if let Err(error) = &document {
-            tracing::warn!(%error, file = %self.0.join(name).display(), "a file cannot be read");
+            tracing::warn!(%error, file = %self.folder.join(name).display(), "a file cannot be read");
         }
         Ok(document.ok())
     }
@@ -184,7 +220,7 @@ impl Desk {
     /// link leads elsewhere.
     fn open(&self, name: &str) -> io::Result<Option<File>> {
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-        let path = self.0.join(name);
+        let path = self.folder.join(name);
         match File::options().read(true).custom_flags(flags).open(&path) {
             Ok(file) => Ok(file.metadata()?.is_file().then_some(file)),
             Err(error) => match Errno::from_io_error(&error) {
@@ -202,20 +238,30 @@ mod tests {
     #[test]
     fn an_attempt_is_withdrawn_unless_a_driver_has_it() {
         let folder = tempfile::tempdir().unwrap();
-        let desk = Desk::new(folder.path());
+        let desk = Desk::new(folder.path(), "a".into());
+        // Nothing was handed over yet.
+        assert_eq!(desk.withdraw().unwrap(), Claim::Withdrawn);
+        assert!(!folder.path().join(CLAIM).exists());
+        desk.hand_to("driver-7").unwrap();
         assert_eq!(desk.look().unwrap().claim, Claim::Open);
         assert_eq!(desk.withdraw().unwrap(), Claim::Withdrawn);
         assert_eq!(desk.withdraw().unwrap(), Claim::Withdrawn);
         fs::write(folder.path().join(CLAIM), r#"{"driver": "driver-7"}"#).unwrap();
         assert_eq!(desk.withdraw().unwrap(), Claim::Driver("driver-7".into()));
-        let gone = Desk::new(&folder.path().join("gone"));
+        // Of another life nothing is believed, and nothing is changed.
+        let namesake = Desk::new(folder.path(), "b".into());
+        let nothing = Seen { driver: None, claim: Claim::Open, end: None };
+        assert_eq!(namesake.look().unwrap(), nothing);
+        assert_eq!(namesake.withdraw().unwrap(), Claim::Withdrawn);
+        let gone = Desk::new(&folder.path().join("gone"), "a".into());
         assert_eq!(gone.withdraw().unwrap(), Claim::Withdrawn);
+        assert_eq!(gone.look().unwrap(), nothing);
     }
 
     #[test]
     fn what_a_launcher_writes_is_read() {
         let folder = tempfile::tempdir().unwrap();
-        let desk = Desk::new(folder.path());
+        let desk = Desk::new(folder.path(), "a".into());
         desk.hand_to("driver-7").unwrap();
         let check = |text: &str, expect: Ending| {
             fs::write(folder.path().join(END), text).unwrap();

@@ -286,6 +286,11 @@ impl Standalone {
             let told = seen.filter_map(|seen: std::io::Result<_>| match seen {
                 Ok((job, seen)) => {
                     let (driver, state) = state(job.key().as_str(), &seen, &overview)?;
+                    if state == State::Gone
+                        && let Err(error) = desk(job).give_up()
+                    {
+                        return Some(Err(error));
+                    }
                     Some(Ok(Sighting {
                         key: job.key().clone(),
                         handle: Handle::new(&driver),
@@ -391,9 +396,13 @@ impl Cluster for Standalone {
 
     async fn stop(&self, job: &Job, handle: &Handle, how: Force) -> Result<(), Trouble> {
         let desk = desk(job);
+        let grace = match how {
+            Force::Ask { grace } => grace,
+            Force::Kill => Duration::ZERO,
+        };
         let claim = blocking(move || {
             let claim = desk.withdraw()?;
-            if let (Claim::Driver(_), Force::Ask { grace }) = (&claim, how) {
+            if matches!(claim, Claim::Driver(_)) {
                 desk.ask_to_stop(grace)?;
             }
             Ok(claim)
@@ -444,7 +453,14 @@ impl Cluster for Standalone {
 
     async fn release(&self, job: &Job, _: &Handle) {
         let desk = desk(job);
-        let _ = tokio::task::spawn_blocking(move || desk.clear()).await;
+        let end = tokio::task::spawn_blocking(move || {
+            let given_up = desk.give_up();
+            desk.clear();
+            given_up
+        });
+        if let Ok(Err(error)) = end.await {
+            tracing::warn!(%error, attempt = %job.attempt().id(), "it cannot be given up");
+        }
     }
 
     async fn ping(&self) -> Result<(), Trouble> {
@@ -465,7 +481,7 @@ impl Standalone {
 }
 
 fn desk(job: &Job) -> Desk {
-    Desk::new(job.folder())
+    Desk::new(job.folder(), job.mark())
 }
 
 fn seen(job: &Job) -> std::io::Result<Seen> {

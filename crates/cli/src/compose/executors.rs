@@ -1,9 +1,12 @@
 //! The executors of a configuration.
 
+mod spark;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context;
 use jobwright_adapters::local::{Keep, Limits};
 use jobwright_adapters::mock::Act;
 use jobwright_adapters::{LocalProcessExecutor, MockExecutor};
@@ -15,31 +18,57 @@ use crate::config::{self, Bytes, Config, Executor, Local, Mock, Outcome};
 /// Where local processes have their folders where nothing is said, below the data folder.
 const JOBS: &str = "jobs";
 
-/// A builder that has its executors and pools, and the folders in which attempts leave their logs.
+/// A builder that has its executors and pools.
 pub(super) struct Ready {
     pub(super) builder: EngineBuilder,
+    /// The folders in which attempts leave their logs.
     pub(super) roots: BTreeSet<PathBuf>,
+    /// Those of them whose processes are this server's own.
+    pub(super) guarded: BTreeSet<PathBuf>,
 }
 
-pub(super) fn build(config: &Config, data: &Path) -> Ready {
+pub(super) async fn build(config: &Config, data: &Path) -> anyhow::Result<Ready> {
     let mut builder = Engine::builder().executor_advice(advice);
-    let mut roots = BTreeSet::new();
+    let (mut roots, mut guarded) = (BTreeSet::new(), BTreeSet::new());
     for (name, executor) in &config.executors {
+        let wrong = || format!("executor `{name}` cannot be used as it is configured");
         builder = match executor {
             Executor::Mock(mock) => builder.executor(name, pretending(mock)),
             Executor::Local(local) => {
-                let root = data.join(local.folder.as_deref().unwrap_or(Path::new(JOBS)));
-                let root = std::path::absolute(&root).unwrap_or(root);
+                let root = root(local, data);
                 let executor = processes(local, &root);
-                roots.insert(root);
+                guarded.insert(root);
                 builder.executor(name, executor)
+            }
+            Executor::Spark(settings) => {
+                let root = absolute(data.join(&settings.folder));
+                let executor = spark::standalone(name, settings, &root).await;
+                roots.insert(root);
+                builder.executor(name, executor.with_context(wrong)?)
+            }
+            Executor::SparkSubmit(submit) => {
+                let local = submit.processes();
+                let root = root(&local, data);
+                let executor = spark::submit(submit, processes(&local, &root));
+                guarded.insert(root);
+                builder.executor(name, executor.with_context(wrong)?)
             }
         };
     }
     for (name, limit) in &config.pools {
         builder = builder.pool(name.as_str(), limit.get());
     }
-    Ready { builder, roots }
+    roots.extend(guarded.iter().cloned());
+    Ok(Ready { builder, roots, guarded })
+}
+
+/// The folder of local processes.
+fn root(local: &Local, data: &Path) -> PathBuf {
+    absolute(data.join(local.folder.as_deref().unwrap_or(Path::new(JOBS))))
+}
+
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 /// What to do when a step names an executor that there is not.

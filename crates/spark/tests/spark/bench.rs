@@ -1,38 +1,82 @@
 //! The same work through an engine and by the submission server alone, in one run.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use jobwright_core::{Bundle, Package, Verdict};
+use jobwright_adapters::remote::Options;
+use jobwright_core::{Bundle, Executor, Package, Verdict};
 use jobwright_scheduler::Engine;
+use jobwright_spark::{SparkExecutor, StandaloneOptions, standalone};
 use jobwright_store::MemoryStore;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::stage::{CORES, Stage, properties};
+use crate::proxy::Proxy;
+use crate::stage::{CORES, Ear, Place, Stage, properties, shell};
 
 /// At most so many at a time, both ways.
 const SLOTS: usize = CORES as usize - 1;
+
+/// How often the two are compared.
+const ROUNDS: u32 = 4;
 
 /// Compares, in turns, so that a machine whose load changes is fair to both.
 pub(crate) async fn bench(stage: &Stage, jobs: u32) {
     // The first drivers find nothing in the caches of the machine.
     direct(stage, 2).await;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..3 {
-        theirs.push(direct(stage, jobs).await);
-        ours.push(engine(stage, jobs).await);
+    for round in 0..ROUNDS {
+        // Who is first has it a little better or worse.
+        if round % 2 == 0 {
+            theirs.push(direct(stage, jobs).await);
+            ours.push(engine(stage.executor(), jobs).await);
+        } else {
+            ours.push(engine(stage.executor(), jobs).await);
+            theirs.push(direct(stage, jobs).await);
+        }
     }
-    let median = |times: &mut Vec<Duration>| {
-        times.sort();
-        times[times.len() / 2].as_secs_f64()
-    };
-    let (ours, theirs) = (median(&mut ours), median(&mut theirs));
-    println!("  {jobs} jobs, {SLOTS} at a time: engine {ours:.2} s, REST alone {theirs:.2} s");
-    println!("  ratio {:.3}", ours / theirs);
+    println!("  {jobs} jobs, {SLOTS} at a time: engine {ours:.1?}, REST alone {theirs:.1?}");
+    let sum = |times: &[Duration]| times.iter().sum::<Duration>().as_secs_f64();
+    println!("  ratio of the sums {:.3}", sum(&ours) / sum(&theirs));
+    requests(stage, jobs).await;
+    hand_over(stage).await;
 }
 
-async fn engine(stage: &Stage, jobs: u32) -> Duration {
+/// How many requests a job takes, all together, at the usual pace of asking.
+async fn requests(stage: &Stage, jobs: u32) {
+    let [rest, ui] = [stage.cluster.rest(), stage.cluster.ui()];
+    let (rest, ui) = (Proxy::start(&rest, || async {}).await, Proxy::start(&ui, || async {}).await);
+    let place = Place { rest: rest.address.clone(), ui: ui.address.clone(), ..stage.place() };
+    let options = StandaloneOptions { poll: Duration::from_secs(1), ..place.options() };
+    let remote = Options { slots: CORES - 1, ..Options::default() };
+    engine(standalone(options, &place.shared, remote).unwrap(), jobs).await;
+    let [rest, ui] = [rest.requests, ui.requests].map(|it| it.load(Ordering::Relaxed));
+    let each = f64::from(rest + ui) / f64::from(jobs);
+    println!(
+        "  requests a job: {each:.2} ({rest} to the submission server, {ui} to the interface)"
+    );
+}
+
+/// How long it takes from the attempt to the report that it is handed over.
+async fn hand_over(stage: &Stage) {
     let executor = stage.executor();
+    let mut times = Vec::new();
+    for job in 1..=7 {
+        let ear = Ear::new();
+        let attempt = shell("true").group(40).job(job).reporter(ear.clone()).build();
+        let began = Instant::now();
+        let (end, took) = tokio::join!(executor.execute(attempt), async {
+            ear.started().await;
+            began.elapsed()
+        });
+        end.unwrap();
+        times.push(took);
+    }
+    times.sort();
+    println!("  handed over after {:.1?} (median), {:.1?} (worst)", times[3], times[6]);
+}
+
+async fn engine(executor: SparkExecutor, jobs: u32) -> Duration {
     let builder = Engine::builder().store(MemoryStore::new()).executor("spark", executor);
     let engine = builder.start().await.unwrap();
     let step = |at: u32| {

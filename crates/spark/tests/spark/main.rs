@@ -1,4 +1,5 @@
-//! Everything that is promised of Spark, on a real one. Usage: `spark [SCENARIO [N]]…`
+//! Everything that is promised of Spark, on a real one.
+//! Usage: `spark [SCENARIO [N]]… [with EXAMPLE]`, where `EXAMPLE` is the program examples/spark.rs.
 //!
 //! A scenario takes seconds, since every driver is a JVM, so these are no tests of the usual kind:
 //! they share a cluster, run one after the other, and each tells how long it took.
@@ -49,13 +50,17 @@ async fn main() {
         _ => {}
     }
     let mut chosen: Vec<(&str, Option<u32>)> = Vec::new();
-    for argument in &arguments {
+    let (arguments, example) = match arguments.iter().position(|it| it == "with") {
+        Some(at) => (&arguments[..at], arguments.get(at + 1)),
+        None => (&arguments[..], None),
+    };
+    for argument in arguments {
         match argument.parse() {
             Ok(number) => chosen.last_mut().expect("a number follows a scenario").1 = Some(number),
             Err(_) => chosen.push((argument, None)),
         }
     }
-    if chosen.is_empty() {
+    if chosen.is_empty() && example.is_none() {
         chosen = USUAL.map(|name| (name, None)).into();
     }
     let began = Instant::now();
@@ -80,6 +85,10 @@ async fn main() {
             other => panic!("no scenario `{other}`"),
         }
         println!("{name}: {:.1} s", began.elapsed().as_secs_f64());
+    }
+    if let Some(example) = example {
+        runs::example(&stage, example).await;
+        println!("{example}");
     }
     println!("all: {:.1} s", began.elapsed().as_secs_f64());
 }

@@ -1,7 +1,7 @@
-//! A network that loses the answer to a submission.
+//! A network that counts requests, and that loses the answer to a submission.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -10,6 +10,8 @@ use tokio::task::JoinSet;
 /// Stands before a submission server.
 pub(crate) struct Proxy {
     pub(crate) address: String,
+    /// How many requests it has passed on.
+    pub(crate) requests: Arc<AtomicU32>,
     cuts: Arc<AtomicBool>,
     _accepting: JoinSet<()>,
 }
@@ -25,14 +27,16 @@ impl Proxy {
         let address = format!("http://{}", listener.local_addr().unwrap());
         let cuts = Arc::new(AtomicBool::new(false));
         let mut accepting = JoinSet::new();
-        let armed = cuts.clone();
+        let requests = Arc::new(AtomicU32::new(0));
+        let (armed, counted) = (cuts.clone(), requests.clone());
         accepting.spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
+                counted.fetch_add(1, Ordering::Relaxed);
                 relay(client, &server, &armed, &lost).await;
             }
         });
-        Self { address, cuts, _accepting: accepting }
+        Self { address, requests, cuts, _accepting: accepting }
     }
 
     /// The answer to the next submission is lost.

@@ -164,3 +164,17 @@ pub(crate) async fn class(stage: &Stage) {
     assert!(missing.message.contains("ClassNotFoundException"), "{missing}");
     stage.cleared().await;
 }
+
+/// The example of the repository does what it says.
+pub(crate) async fn example(stage: &Stage, program: &str) {
+    let place = stage.place();
+    let shared = place.shared.join("example");
+    // Cargo runs tests in the folder of their crate.
+    let program = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(program);
+    let mut example = tokio::process::Command::new(program);
+    let output = example.args([&place.rest, &place.ui]).arg(shared).output();
+    let output = tokio::time::timeout(LONG, output).await.expect("the example ends").unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(said, "run 1: Succeeded\nwrangle: {\"NORTH\":12,\"SOUTH\":5}\n", "{output:?}");
+    stage.cleared().await;
+}
