@@ -2,9 +2,13 @@
 //! on a laptop, with Java 17 and Python:
 //!
 //! ```sh
-//! python3 -m venv spark && spark/bin/pip install pyspark==4.3.0 && export SPARK_HOME=$(echo $PWD/spark/lib/python3*/site-packages/pyspark) PYSPARK_PYTHON=$PWD/spark/bin/python SPARK_LOCAL_IP=127.0.0.1
-//! SPARK_MASTER_OPTS="-Dspark.master.rest.enabled=true -Dspark.master.rest.host=127.0.0.1" $SPARK_HOME/bin/spark-class org.apache.spark.deploy.master.Master --host 127.0.0.1 --port 7077 &
-//! $SPARK_HOME/bin/spark-class org.apache.spark.deploy.worker.Worker --host 127.0.0.1 --cores 2 --memory 3g --work-dir $PWD/spark/work spark://127.0.0.1:7077 &
+//! python3 -m venv spark && spark/bin/pip install pyspark==4.3.0 && export \
+//!     SPARK_LOCAL_IP=127.0.0.1 PYSPARK_PYTHON=$PWD/spark/bin/python \
+//!     SPARK_HOME=$(echo $PWD/spark/lib/python3*/*/pyspark)
+//! SPARK_MASTER_OPTS="-Dspark.master.rest.enabled=true -Dspark.master.rest.host=127.0.0.1" \
+//!     $SPARK_HOME/bin/spark-class org.apache.spark.deploy.master.Master --host 127.0.0.1 &
+//! $SPARK_HOME/bin/spark-class org.apache.spark.deploy.worker.Worker --host 127.0.0.1 --cores 2 \
+//!     --memory 3g --work-dir $PWD/spark/work spark://127.0.0.1:7077 &
 //! ```
 //!
 //! Usage: `spark REST UI FOLDER`, such as `spark http://127.0.0.1:6066 http://127.0.0.1:8080 shared`
@@ -21,7 +25,9 @@ const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/packages/sp
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [rest, ui, folder] = &arguments[..] else {
-        eprintln!("usage: spark REST UI FOLDER; the head of examples/spark.rs tells how to start one");
+        eprintln!(
+            "usage: spark REST UI FOLDER; the head of examples/spark.rs tells how to start one"
+        );
         std::process::exit(2);
     };
     let options = StandaloneOptions {

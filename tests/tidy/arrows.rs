@@ -19,12 +19,23 @@ const ARROWS: [(&str, &[&str], &[&str]); 11] = [
     (
         "cli",
         &[
-            "core", "package", "scheduler", "adapters", "store", "postgres", "spark", "http",
+            "core",
+            "package",
+            "scheduler",
+            "adapters",
+            "store",
+            "postgres",
+            "spark",
+            "http",
             "webhooks",
         ],
         &[],
     ),
-    ("jobwright", &["core", "package", "scheduler", "adapters", "store"], &["http", "postgres", "spark"]),
+    (
+        "jobwright",
+        &["core", "package", "scheduler", "adapters", "store"],
+        &["http", "postgres", "spark"],
+    ),
 ];
 
 /// What a library never brings along: the program that embeds it chooses these.

@@ -177,7 +177,8 @@ pub(super) async fn what_is_unknown_is_not_started<E: Executor>(executor: E, tab
     // No other sentence uses this group: executors may remember what they ran before.
     let unknown = table.hangs.clone().group(2);
     for attempt in [unknown.clone().job(1), unknown.job(2).handle(handle)] {
-        let answer = soon(table, "a reattachment is answered", executor.reattach(attempt.build())).await;
+        let answer =
+            soon(table, "a reattachment is answered", executor.reattach(attempt.build())).await;
         assert_eq!(answer, Reattached::Unknown, "what was never handed over is unknown");
         assert_eq!((table.remains)(), 0, "a reattachment starts nothing");
     }

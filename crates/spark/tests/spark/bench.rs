@@ -80,8 +80,8 @@ async fn engine(executor: SparkExecutor, jobs: u32) -> Duration {
     let builder = Engine::builder().store(MemoryStore::new()).executor("spark", executor);
     let engine = builder.start().await.unwrap();
     let step = |at: u32| {
-        let name = format!("s{at}");
-        json!({ "name": name, "kind": "wrangle", "executor": "spark", "payload": { "command": ["true"] } })
+        let (name, payload) = (format!("s{at}"), json!({ "command": ["true"] }));
+        json!({ "name": name, "kind": "wrangle", "executor": "spark", "payload": payload })
     };
     let steps: Vec<_> = (0..jobs).map(step).collect();
     let all: Vec<_> = (0..jobs).map(|at| format!("s{at}")).collect();

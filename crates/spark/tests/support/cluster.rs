@@ -138,7 +138,7 @@ impl Cluster {
 
     /// How many drivers, supervisors and programs there are.
     pub(crate) fn programs(&self) -> usize {
-        programs(&self.shared())
+        programs(&self.shared()) + launchers(&self.shared())
     }
 
     /// Asks the submission server for something, and returns its answer.
@@ -252,18 +252,26 @@ fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
-/// How many processes there are that run in this shared folder, or whose arguments name a launcher
-/// there.
+/// How many programs of attempts there are: processes in this shared folder.
 pub(crate) fn programs(shared: &Path) -> usize {
-    let mentions = |process: PathBuf| {
+    processes(|process| {
+        let folder = fs::read_link(process.join("cwd")).unwrap_or_default();
+        folder.starts_with(shared)
+    })
+}
+
+/// How many drivers there are with a launcher from this shared folder, and launchers.
+fn launchers(shared: &Path) -> usize {
+    processes(|process| {
         let line = fs::read(process.join("cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line).into_owned();
-        let cwd = fs::read_link(process.join("cwd")).unwrap_or_default();
-        cwd.starts_with(shared)
-            || line.contains("launcher.py") && line.contains(shared.to_str().unwrap())
-    };
+        let line = String::from_utf8_lossy(&line);
+        line.contains("launcher.py") && line.contains(shared.to_str().unwrap())
+    })
+}
+
+fn processes(is_meant: impl Fn(&Path) -> bool) -> usize {
     let processes = fs::read_dir("/proc").unwrap().flatten();
-    processes.filter(|it| mentions(it.path())).count()
+    processes.filter(|it| is_meant(&it.path())).count()
 }
 
 /// Returns the body of an answer, by the least of HTTP.
