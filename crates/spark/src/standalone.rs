@@ -21,7 +21,7 @@ use thiserror::Error;
 
 use crate::capacity::{Size, most_drivers};
 use crate::claim::{Claim, Desk, ERR, OUT, Seen, Task};
-use crate::master::{Master, MasterError, Overview};
+use crate::master::{DriverState, Master, MasterError, Overview};
 use crate::payload::{INTERNAL, Payload, Properties, PropertyError, property};
 use crate::state::state;
 
@@ -279,7 +279,7 @@ impl Standalone {
 
     /// Looks at attempts: one request for all, and their folders.
     async fn sightings(&self, jobs: &[Job]) -> Result<Vec<Sighting>, Trouble> {
-        let overview = self.master.overview().await.map_err(trouble)?;
+        let overview = self.master.overview().await.map_err(|error| trouble(&error))?;
         let jobs = jobs.to_vec();
         let look = move || {
             let seen = jobs.iter().map(|job| Ok((job, seen(job)?)));
@@ -309,9 +309,9 @@ impl Standalone {
         if let Claim::Driver(driver) = claim
             && driver != handle.as_str()
         {
-            self.master.kill(driver).await.map_err(trouble)?;
+            self.master.kill(driver).await.map_err(|error| trouble(&error))?;
         }
-        self.master.kill(handle.as_str()).await.map_err(trouble)
+        self.master.kill(handle.as_str()).await.map_err(|error| trouble(&error))
     }
 }
 
@@ -356,7 +356,7 @@ impl Cluster for Standalone {
     }
 
     async fn submit(&self, job: &Job, order: &Order) -> Result<Submitted, Trouble> {
-        let overview = self.master.overview().await.map_err(unsent)?;
+        let overview = self.master.overview().await.map_err(|error| unsent(&error))?;
         let busy = |why: String| Err(Trouble::Busy { why, after: Some(FULL) });
         if !overview.is_settled() {
             return busy(format!("the master is {}", overview.status));
@@ -375,7 +375,7 @@ impl Cluster for Standalone {
         let driver = match self.master.create(&submission).await {
             Ok(driver) => driver,
             Err(MasterError::Refused { words, .. }) => return busy(words),
-            Err(error) => return Err(trouble(error)),
+            Err(error) => return Err(trouble(&error)),
         };
         if let Err(error) = desk(job).hand_to(&driver) {
             // The driver will tell by its claim; only while it waits nobody finds it after a crash.
@@ -419,8 +419,8 @@ impl Cluster for Standalone {
         let Claim::Driver(driver) = blocking(move || desk.withdraw()).await? else {
             return Ok(Fence::Shut);
         };
-        let status = self.master.status(&driver).await.map_err(trouble)?;
-        Ok(if status.is_some_and(|it| it.is_over()) { Fence::Shut } else { Fence::Started })
+        let status = self.master.status(&driver).await.map_err(|error| trouble(&error))?;
+        Ok(if status.is_some_and(DriverState::is_over) { Fence::Shut } else { Fence::Started })
     }
 
     async fn output(&self, job: &Job, handle: &Handle) -> Result<Output, Trouble> {
@@ -464,7 +464,7 @@ impl Cluster for Standalone {
     }
 
     async fn ping(&self) -> Result<(), Trouble> {
-        self.master.overview().await.map(drop).map_err(trouble)
+        self.master.overview().await.map(drop).map_err(|error| trouble(&error))
     }
 }
 
@@ -532,7 +532,7 @@ fn text(path: PathBuf) -> Result<String, Failure> {
     })
 }
 
-fn trouble(error: MasterError) -> Trouble {
+fn trouble(error: &MasterError) -> Trouble {
     let words = error.to_string();
     match error {
         MasterError::Unreachable { .. } => Trouble::Unsent(words),
@@ -544,7 +544,7 @@ fn trouble(error: MasterError) -> Trouble {
 }
 
 /// A question that was not answered before anything was sent.
-fn unsent(error: MasterError) -> Trouble {
+fn unsent(error: &MasterError) -> Trouble {
     match trouble(error) {
         Trouble::Unanswered(words) => Trouble::Unsent(words),
         other => other,

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::cluster::Cluster;
 
 /// How long anything may take here: a driver is a JVM, and the machine may be busy.
-pub(crate) const LONG: Duration = Duration::from_secs(180);
+pub(crate) const LONG: Duration = Duration::from_secs(600);
 
 /// The cores of the cluster's worker; the machine may have fewer.
 pub(crate) const CORES: u32 = 8;

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 pub(crate) const VERSION: &str = "4.3.0";
 
 /// How long a master or a worker may take to start on a busy machine.
-const START: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_secs(300);
 
 /// One master with its workers.
 pub(crate) struct Cluster {
