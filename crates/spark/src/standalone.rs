@@ -25,8 +25,8 @@ use crate::master::{DriverState, Master, MasterError, Overview};
 use crate::payload::{INTERNAL, Payload, Properties, PropertyError, property};
 use crate::state::state;
 
-/// The class that runs in a driver's JVM. Python is refused in cluster mode, so the driver is itself
-/// a `spark-submit` in client mode, on a worker.
+/// The class that runs in a driver's JVM. Python is refused in cluster mode, so the driver is a
+/// `spark-submit` in client mode itself, on a worker.
 const MAIN: &str = "org.apache.spark.deploy.SparkSubmit";
 
 /// How much of what a driver's JVM said is asked of its worker.

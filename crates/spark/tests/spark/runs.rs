@@ -54,7 +54,7 @@ pub(crate) async fn wrangle(stage: &Stage) {
     assert_eq!(result["rows"], 3);
     assert_eq!([&result["memory"], &result["cores"]], ["480m", "2"]);
     assert_eq!(result["property"], "x = \"y\" $HOME");
-    let report = stage.root().join("10/1-1/work/report");
+    let report = stage.root().join("10/1-1").join("work").join("report");
     let parts = fs::read_dir(report).unwrap().flatten().map(|it| it.path());
     let part = parts.into_iter().find(|it| it.extension().is_some_and(|it| it == "csv"));
     let text = fs::read_to_string(part.expect("a report is written")).unwrap();
@@ -127,7 +127,7 @@ pub(crate) async fn killed(stage: &Stage) {
     let executor = stage.executor();
     let ear = Ear::new();
     let attempt = shell("touch ready; sleep 1000").group(13).reporter(ear.clone()).build();
-    let ready = stage.root().join("13/1-1/work/ready");
+    let ready = stage.root().join("13/1-1").join("work").join("ready");
     let (end, ()) = tokio::join!(run(&executor, attempt), async {
         let driver = ear.started().await;
         until("the program runs", || ready.exists()).await;

@@ -79,7 +79,7 @@ pub(crate) async fn submit(stage: &Stage) {
         .group(32)
         .artifact("hangs.py", hangs, false)
         .build();
-    let ready = root.path().join("32/1-1/work/ready");
+    let ready = root.path().join("32/1-1").join("work").join("ready");
     let (end, ()) = tokio::join!(timeout(LONG, local.execute(hangs.clone())), async {
         until("the program runs", || ready.exists()).await;
         stop(&hangs, Duration::from_secs(5));
