@@ -6,7 +6,7 @@ use crate::source::Breach;
 
 /// A crate, what it may depend on, and what its tests may use besides. What is not here is
 /// forbidden; siblings never meet.
-const ARROWS: [(&str, &[&str], &[&str]); 11] = [
+const ARROWS: [(&str, &[&str], &[&str]); 12] = [
     ("core", &[], &[]),
     ("package", &["core"], &[]),
     ("scheduler", &["core"], &["adapters", "store"]),
@@ -14,6 +14,7 @@ const ARROWS: [(&str, &[&str], &[&str]); 11] = [
     ("slurm", &["adapters", "core"], &["package", "scheduler", "store", "postgres"]),
     ("store", &["core"], &[]),
     ("postgres", &["core"], &["adapters", "scheduler", "store"]),
+    ("spark", &["adapters", "core"], &["scheduler", "store"]),
     ("webhooks", &["scheduler", "core"], &["adapters", "store"]),
     ("http", &["scheduler", "package", "core"], &["adapters", "store"]),
     (
@@ -24,6 +25,7 @@ const ARROWS: [(&str, &[&str], &[&str]); 11] = [
             "scheduler",
             "adapters",
             "slurm",
+            "spark",
             "store",
             "postgres",
             "http",
@@ -34,7 +36,7 @@ const ARROWS: [(&str, &[&str], &[&str]); 11] = [
     (
         "jobwright",
         &["core", "package", "scheduler", "adapters", "store"],
-        &["http", "postgres", "slurm"],
+        &["http", "postgres", "slurm", "spark"],
     ),
 ];
 

@@ -25,6 +25,7 @@ mod attempt;
 mod clauses;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jobwright_core::Executor;
 use serde_json::Value;
@@ -39,7 +40,11 @@ pub struct Table {
     fails: AttemptBuilder,
     hangs: AttemptBuilder,
     remains: Arc<dyn Fn() -> usize + Send + Sync>,
+    soon: Duration,
 }
+
+/// How long anything may take that should take no time, on a busy machine.
+const SOON: Duration = Duration::from_secs(20);
 
 impl Table {
     /// Takes an attempt that soon succeeds, with what it leaves (null for nothing), one that soon
@@ -51,7 +56,7 @@ impl Table {
         fails: AttemptBuilder,
         hangs: AttemptBuilder,
     ) -> Self {
-        Self { leaves: (leaves, result), fails, hangs, remains: Arc::new(|| 0) }
+        Self { leaves: (leaves, result), fails, hangs, remains: Arc::new(|| 0), soon: SOON }
     }
 
     /// Takes a count of what is there of attempts, such as processes. It must come to zero after
@@ -59,6 +64,13 @@ impl Table {
     #[must_use]
     pub fn remains(mut self, count: impl Fn() -> usize + Send + Sync + 'static) -> Self {
         self.remains = Arc::new(count);
+        self
+    }
+
+    /// Says how long an attempt of no work may take, where that is long by nature. Default 20 s.
+    #[must_use]
+    pub fn patience(mut self, soon: Duration) -> Self {
+        self.soon = soon;
         self
     }
 }

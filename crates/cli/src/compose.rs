@@ -76,7 +76,7 @@ pub(crate) async fn open(
     let store = store::Opened::open(&config.store, data).await?;
     let secrets: Arc<dyn SecretSource> = Arc::new(secrets::build(&config.secrets, data)?);
     let executors::Ready { mut builder, roots, guarded } =
-        executors::build(config, data, &secrets)?;
+        executors::build(config, data, &secrets).await?;
     let kept = Arc::new(logs::KeptLogs::new(roots));
     builder = builder.logs(kept.clone());
     let meter = Meter::new();

@@ -22,7 +22,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use toml::de::DeTable;
 
-pub(crate) use executor::{Executor, Keep, Local, Mock, Outcome};
+pub(crate) use executor::{Executor, Keep, Local, Mock, Outcome, Spark, SparkSubmit};
 pub(crate) use levels::levels;
 pub(crate) use place::ConfigError;
 use place::Document;

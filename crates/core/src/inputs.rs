@@ -70,3 +70,10 @@ impl From<Vec<Left>> for Inputs {
         Self { left, named: OnceLock::new() }
     }
 }
+
+/// Inputs that are known with their names.
+impl From<Vec<JobInput>> for Inputs {
+    fn from(named: Vec<JobInput>) -> Self {
+        Self { left: Vec::new(), named: named.into() }
+    }
+}

@@ -7,9 +7,9 @@ use jobwright_core::parameter::{Resolution, Resolved, Value};
 use jobwright_core::secret::{SecretString, Secrets};
 use jobwright_core::{
     Artifact, Artifacts, Attempt, AttemptParts, Cancellation, DeploymentId, Digest, ExecutorName,
-    FailurePolicy, FlowName, GroupId, Handle, JobId, JobIndex, JobInput, JobKind, Left,
-    OutputTrigger, ParameterName, Plan, PlannedJob, PlannedNeed, PlannedStep, Policy, ReleaseId,
-    Reporter, RunContext, RunId, RunPolicy, StepName, Timestamp, Trigger, Unheard,
+    FailurePolicy, FlowName, GroupId, Handle, JobId, JobIndex, JobInput, JobKind, OutputTrigger,
+    ParameterName, Plan, PlannedJob, PlannedStep, Policy, ReleaseId, Reporter, RunContext, RunId,
+    RunPolicy, StepName, Timestamp, Unheard,
 };
 
 /// Begins an attempt: the first one at job 1 of job group 1, step `step`, with this payload.
@@ -134,20 +134,13 @@ impl AttemptBuilder {
     #[must_use]
     pub fn build(self) -> Attempt {
         let plan = self.plan();
-        let inputs = self.inputs.into_iter().enumerate();
-        let left = inputs.map(|(place, JobInput { verdict, result, .. })| Left {
-            need: place as u32,
-            verdict,
-            result,
-        });
-        let left: Vec<_> = left.collect();
         Attempt::new(AttemptParts {
             group: GroupId::new(self.group).expect("the test gives a group of at least 1"),
             plan: Arc::new(plan),
             job: JobIndex(0),
             number: self.number,
             end_by: Timestamp::NEVER,
-            inputs: left.into(),
+            inputs: self.inputs.into(),
             artifacts: Artifacts::new(self.artifacts),
             secrets: Secrets::new(self.secrets).into(),
             handle: self.handle,
@@ -184,26 +177,17 @@ impl AttemptBuilder {
             policy: Policy::default().into(),
             optional: false,
         };
-        let needed = self.inputs.iter().map(|input| PlannedJob {
-            shared: Arc::new(PlannedStep { step: input.step.clone(), ..shared.clone() }),
-            payload: Default::default(),
-            needs: Box::default(),
-        });
-        // They lie behind it, so that its id is that of the test.
-        let needed: Vec<_> = needed.collect();
-        let needs = (1..=needed.len())
-            .map(|at| PlannedNeed { job: JobIndex::from(at), when: Trigger::default() });
         let job = PlannedJob {
-            needs: needs.collect(),
             shared: Arc::new(shared),
             payload: Arc::new(self.payload.clone()),
+            needs: Box::default(),
         };
         Plan {
             run: Arc::new(run),
             first_job: JobId::new(self.job).expect("the test gives a job of at least 1"),
             outputs: Vec::new(),
             on_failure: FailurePolicy::default(),
-            jobs: [job].into_iter().chain(needed).collect(),
+            jobs: vec![job],
             carried: Box::default(),
         }
     }

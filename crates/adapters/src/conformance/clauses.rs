@@ -18,9 +18,6 @@ use super::{AttemptBuilder, Table};
 /// How long work may take to stop by itself.
 const GRACE: Duration = Duration::from_millis(200);
 
-/// How long anything may take that should take no time, on a busy machine.
-const SOON: Duration = Duration::from_secs(20);
-
 /// How long work is left running to see whether it goes on.
 const WHILE: Duration = Duration::from_millis(100);
 
@@ -55,12 +52,17 @@ impl Reporter for Ear {
     }
 }
 
-async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    timeout(SOON, future).await.unwrap_or_else(|_| panic!("{what} within {SOON:?}"))
+async fn soon<T>(table: &Table, what: &str, future: impl Future<Output = T>) -> T {
+    let soon = table.soon;
+    timeout(soon, future).await.unwrap_or_else(|_| panic!("{what} within {soon:?}"))
 }
 
-async fn run<E: Executor>(executor: &E, attempt: Attempt) -> Result<Success, Failure> {
-    soon("an attempt ends", executor.execute(attempt)).await
+async fn run<E: Executor>(
+    executor: &E,
+    table: &Table,
+    attempt: Attempt,
+) -> Result<Success, Failure> {
+    soon(table, "an attempt ends", executor.execute(attempt)).await
 }
 
 async fn nothing_remains(table: &Table) {
@@ -69,7 +71,7 @@ async fn nothing_remains(table: &Table) {
             sleep(Duration::from_millis(5)).await;
         }
     };
-    soon("nothing of an attempt remains after its end", cleared).await;
+    soon(table, "nothing of an attempt remains after its end", cleared).await;
 }
 
 fn numbered(builder: &AttemptBuilder, job: i64) -> Attempt {
@@ -95,7 +97,7 @@ fn cancelled(end: Result<Success, Failure>) {
 pub(super) async fn success_is_delivered<E: Executor>(executor: E, table: &Table) {
     let ear = Arc::new(Ear::default());
     let attempt = table.leaves.0.clone().reporter(ear.clone()).build();
-    leaves(&run(&executor, attempt).await, &table.leaves.1);
+    leaves(&run(&executor, table, attempt).await, &table.leaves.1);
     ear.closed.store(true, Ordering::SeqCst);
     sleep(WHILE).await;
     assert_eq!(ear.late.load(Ordering::SeqCst), 0, "nothing is reported after the end");
@@ -105,7 +107,7 @@ pub(super) async fn success_is_delivered<E: Executor>(executor: E, table: &Table
 pub(super) async fn failures_are_stable<E: Executor>(executor: E, table: &Table) {
     let mut ends = Vec::new();
     for job in [1, 2] {
-        let end = run(&executor, numbered(&table.fails, job)).await;
+        let end = run(&executor, table, numbered(&table.fails, job)).await;
         let failure = end.expect_err("a failure is one");
         assert!(!failure.code.is_empty() && !failure.message.is_empty(), "a failure has words");
         let own = [FailureClass::Retryable, FailureClass::Permanent];
@@ -119,8 +121,8 @@ pub(super) async fn failures_are_stable<E: Executor>(executor: E, table: &Table)
 pub(super) async fn attempts_run_beside_each_other<E: Executor>(executor: E, table: &Table) {
     let (hanging, first) = (numbered(&table.hangs, 1), numbered(&table.leaves.0, 2));
     let second = table.leaves.0.clone().job(2).number(2).build();
-    let (end, ()) = tokio::join!(run(&executor, hanging.clone()), async {
-        let ends = tokio::join!(run(&executor, first), run(&executor, second));
+    let (end, ()) = tokio::join!(run(&executor, table, hanging.clone()), async {
+        let ends = tokio::join!(run(&executor, table, first), run(&executor, table, second));
         leaves(&ends.0, &table.leaves.1);
         leaves(&ends.1, &table.leaves.1);
         stop(&hanging);
@@ -131,7 +133,7 @@ pub(super) async fn attempts_run_beside_each_other<E: Executor>(executor: E, tab
 
 pub(super) async fn a_stop_is_heeded<E: Executor>(executor: E, table: &Table) {
     let attempt = numbered(&table.hangs, 1);
-    let (end, ()) = tokio::join!(run(&executor, attempt.clone()), async {
+    let (end, ()) = tokio::join!(run(&executor, table, attempt.clone()), async {
         sleep(WHILE).await;
         stop(&attempt);
     });
@@ -142,7 +144,7 @@ pub(super) async fn a_stop_is_heeded<E: Executor>(executor: E, table: &Table) {
 pub(super) async fn a_stop_before_the_start_is_heeded<E: Executor>(executor: E, table: &Table) {
     let attempt = numbered(&table.hangs, 1);
     stop(&attempt);
-    cancelled(run(&executor, attempt).await);
+    cancelled(run(&executor, table, attempt).await);
     nothing_remains(table).await;
 }
 
@@ -152,12 +154,12 @@ pub(super) async fn a_stop_is_for_one_attempt<E: Executor>(executor: E, table: &
     stop(&one);
     tokio::select! {
         end = &mut goes_on => panic!("only what is asked to stop stops: {end:?}"),
-        end = run(&executor, one) => cancelled(end),
+        end = run(&executor, table, one) => cancelled(end),
     }
     let more = timeout(WHILE, &mut goes_on).await;
     assert!(more.is_err(), "only what is asked to stop stops: {more:?}");
     stop(&other);
-    cancelled(soon("an attempt ends", goes_on).await);
+    cancelled(soon(table, "an attempt ends", goes_on).await);
     nothing_remains(table).await;
 }
 
@@ -175,7 +177,8 @@ pub(super) async fn what_is_unknown_is_not_started<E: Executor>(executor: E, tab
     // No other sentence uses this group: executors may remember what they ran before.
     let unknown = table.hangs.clone().group(2);
     for attempt in [unknown.clone().job(1), unknown.job(2).handle(handle)] {
-        let answer = soon("a reattachment is answered", executor.reattach(attempt.build())).await;
+        let answer =
+            soon(table, "a reattachment is answered", executor.reattach(attempt.build())).await;
         assert_eq!(answer, Reattached::Unknown, "what was never handed over is unknown");
         assert_eq!((table.remains)(), 0, "a reattachment starts nothing");
     }
@@ -184,8 +187,8 @@ pub(super) async fn what_is_unknown_is_not_started<E: Executor>(executor: E, tab
 pub(super) async fn an_end_does_not_change<E: Executor>(executor: E, table: &Table) {
     let cases = [numbered(&table.leaves.0, 1), numbered(&table.fails, 2)];
     for attempt in cases {
-        let end = run(&executor, attempt.clone()).await;
-        let answer = soon("a reattachment is answered", executor.reattach(attempt)).await;
+        let end = run(&executor, table, attempt.clone()).await;
+        let answer = soon(table, "a reattachment is answered", executor.reattach(attempt)).await;
         let told = match &answer {
             Reattached::Unknown => continue,
             Reattached::Ended(Outcome::Succeeded(success)) => Ok(success),

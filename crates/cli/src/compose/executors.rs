@@ -1,6 +1,7 @@
 //! The executors of a configuration.
 
 mod slurm;
+mod spark;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,7 @@ pub(super) struct Ready {
 ///
 /// # Errors
 /// A cluster cannot be named in this way; none is asked.
-pub(super) fn build(
+pub(super) async fn build(
     config: &Config,
     data: &Path,
     secrets: &Arc<dyn SecretSource>,
@@ -45,33 +46,55 @@ pub(super) fn build(
             Executor::Mock(mock) => mock.total_slots,
             Executor::Local(local) => local.total_slots,
             Executor::Slurm(slurm) => slurm.total_slots,
+            Executor::Spark(spark) => spark.total_slots,
+            Executor::SparkSubmit(submit) => submit.total_slots,
         };
         if let Some(total) = total {
             builder = builder.executor_total(name, total.get());
         }
+        let wrong = || format!("executor `{name}` cannot be used as it is configured");
         builder = match executor {
             Executor::Mock(mock) => builder.executor(name, pretending(mock)),
             Executor::Local(local) => {
-                let root = data.join(local.folder.as_deref().unwrap_or(Path::new(JOBS)));
-                let root = std::path::absolute(&root).unwrap_or(root);
+                let root = root(local, data);
                 let executor = processes(local, &root);
-                guarded.insert(root.clone());
-                roots.insert(root);
+                guarded.insert(root);
                 builder.executor(name, executor)
             }
             Executor::Slurm(slurm) => {
-                let executor = slurm::jobs(slurm, Arc::clone(secrets));
-                let executor =
-                    executor.with_context(|| format!("executor `{name}` cannot be used"))?;
+                let executor = slurm::jobs(slurm, Arc::clone(secrets)).with_context(wrong)?;
                 roots.insert(slurm.folder.0.clone());
                 builder.executor(name, executor)
+            }
+            Executor::Spark(settings) => {
+                let root = absolute(data.join(&settings.folder));
+                let executor = spark::standalone(name, settings, &root).await;
+                roots.insert(root);
+                builder.executor(name, executor.with_context(wrong)?)
+            }
+            Executor::SparkSubmit(submit) => {
+                let local = submit.processes();
+                let root = root(&local, data);
+                let executor = spark::submit(submit, processes(&local, &root));
+                guarded.insert(root);
+                builder.executor(name, executor.with_context(wrong)?)
             }
         };
     }
     for (name, limit) in &config.pools {
         builder = builder.pool(name.as_str(), limit.get());
     }
+    roots.extend(guarded.iter().cloned());
     Ok(Ready { builder, roots, guarded: guarded.into_iter().collect() })
+}
+
+/// The folder of local processes.
+fn root(local: &Local, data: &Path) -> PathBuf {
+    absolute(data.join(local.folder.as_deref().unwrap_or(Path::new(JOBS))))
+}
+
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 /// What to do when a step names an executor that there is not.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+use jobwright_adapters::remote::Prefix;
 use jobwright_core::ExecutorName;
 use serde::Deserialize;
 use toml::Spanned;
@@ -15,7 +16,7 @@ use super::quantity::{Bytes, Period};
 use super::slurm::Slurm;
 
 /// The kinds that there are.
-const KINDS: [&str; 3] = ["local", "mock", "slurm"];
+const KINDS: [&str; 5] = ["local", "mock", "slurm", "spark", "spark-submit"];
 
 /// What runs steps.
 #[derive(Debug, Clone)]
@@ -26,6 +27,10 @@ pub(crate) enum Executor {
     Slurm(Box<Slurm>),
     /// Nothing: steps end as they are told to, so that a package can be tried.
     Mock(Mock),
+    /// Drivers on a standalone master of Spark.
+    Spark(Box<Spark>),
+    /// Processes of `spark-submit` on this machine.
+    SparkSubmit(Box<SparkSubmit>),
 }
 
 /// How local processes run.
@@ -87,6 +92,75 @@ pub(crate) struct Mock {
     pub(crate) failure_rate: Share,
     /// Which ones these are.
     pub(crate) seed: u64,
+}
+
+/// How drivers run on a standalone master.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Spark {
+    /// The address of the submission server.
+    pub(crate) rest: String,
+    /// The address of the master's web interface.
+    pub(crate) ui: String,
+    /// The folder that the server and all workers see under this path.
+    pub(crate) folder: PathBuf,
+    /// How many drivers there are at a time; absent: 4.
+    pub(crate) slots: Option<NonZeroU32>,
+    pub(crate) total_slots: Option<NonZeroU32>,
+    /// The begin of the names of applications; absent: `jobwright`.
+    pub(crate) prefix: Option<Spanned<String>>,
+    /// The address that applications register at; absent: what the master says of itself.
+    pub(crate) master: Option<String>,
+    /// The Python of the workers; absent: theirs.
+    pub(crate) python: Option<String>,
+    pub(crate) driver_cores: Option<NonZeroU32>,
+    pub(crate) driver_memory: Option<Bytes>,
+    pub(crate) executor_cores: Option<NonZeroU32>,
+    pub(crate) executor_memory: Option<Bytes>,
+    /// How often all drivers are asked for; absent: every second.
+    pub(crate) poll: Option<Period>,
+    pub(crate) log_limit: Option<Bytes>,
+    /// Properties of all applications.
+    #[serde(default)]
+    pub(crate) conf: BTreeMap<String, String>,
+}
+
+/// How `spark-submit` runs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct SparkSubmit {
+    /// The master, such as `yarn`.
+    pub(crate) master: String,
+    /// The program; absent: `spark-submit` on the search path.
+    pub(crate) program: Option<PathBuf>,
+    pub(crate) prefix: Option<Spanned<String>>,
+    pub(crate) slots: Option<NonZeroU32>,
+    pub(crate) total_slots: Option<NonZeroU32>,
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) search_path: Option<Vec<PathBuf>>,
+    #[serde(default)]
+    pub(crate) inherit: Vec<Spanned<String>>,
+    pub(crate) log_limit: Option<Bytes>,
+    #[serde(default)]
+    pub(crate) keep: Keep,
+    #[serde(default)]
+    pub(crate) conf: BTreeMap<String, String>,
+}
+
+impl SparkSubmit {
+    /// Returns how its processes run.
+    pub(crate) fn processes(&self) -> Local {
+        Local {
+            slots: self.slots,
+            total_slots: self.total_slots,
+            folder: self.folder.clone(),
+            search_path: self.search_path.clone(),
+            inherit: self.inherit.clone(),
+            log_limit: self.log_limit,
+            keep: self.keep,
+            limits: Limits::default(),
+        }
+    }
 }
 
 /// How pretended attempts end.
@@ -169,25 +243,38 @@ fn one(
         Some("local") => Executor::Local(Local::deserialize(rest).map_err(refuse)?),
         Some("slurm") => Executor::Slurm(Box::new(Slurm::deserialize(rest).map_err(refuse)?)),
         Some("mock") => Executor::Mock(Mock::deserialize(rest).map_err(refuse)?),
+        Some("spark") => Executor::Spark(Box::new(Spark::deserialize(rest).map_err(refuse)?)),
+        Some("spark-submit") => {
+            Executor::SparkSubmit(Box::new(SparkSubmit::deserialize(rest).map_err(refuse)?))
+        }
         Some(other) => {
             return Err(document.wrong(Some(kind.span()), &unknown_kind(other)));
         }
         None => {
             let found = kind.get_ref().type_str();
-            let message = format!("expected `kind` to be {}, found {found}", kinds("or"));
+            let message = format!("expected `kind` to be {}, found {found}", listed("or"));
             return Err(document.wrong(Some(kind.span()), &message));
         }
     };
-    if let Executor::Local(local) = &executor {
-        check_inherited(local, document)?;
+    match &executor {
+        Executor::Local(local) => check_inherited(&local.inherit, document)?,
+        Executor::SparkSubmit(submit) => {
+            check_inherited(&submit.inherit, document)?;
+            check_prefix(submit.prefix.as_ref(), document)?;
+        }
+        Executor::Spark(spark) => check_prefix(spark.prefix.as_ref(), document)?,
+        Executor::Mock(_) | Executor::Slurm(_) => {}
     }
     Ok(executor)
 }
 
 /// What the server keeps to itself: its own settings and secrets, and what changes how programs
 /// are loaded.
-fn check_inherited(local: &Local, document: &Document<'_>) -> Result<(), ConfigError> {
-    for variable in &local.inherit {
+fn check_inherited(
+    inherit: &[Spanned<String>],
+    document: &Document<'_>,
+) -> Result<(), ConfigError> {
+    for variable in inherit {
         let name = variable.get_ref();
         let why = if name.is_empty() || name.contains(['=', '\0']) {
             "is no name of a variable"
@@ -204,6 +291,24 @@ fn check_inherited(local: &Local, document: &Document<'_>) -> Result<(), ConfigE
     Ok(())
 }
 
+fn check_prefix(
+    prefix: Option<&Spanned<String>>,
+    document: &Document<'_>,
+) -> Result<(), ConfigError> {
+    let Some(prefix) = prefix else { return Ok(()) };
+    match Prefix::new(prefix.get_ref()) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(document.wrong(Some(prefix.span()), &error.to_string())),
+    }
+}
+
+/// The kinds that there are, in words.
+fn listed(and: &str) -> String {
+    let quoted = KINDS.map(|kind| format!("`{kind}`"));
+    let [all @ .., last] = &quoted;
+    format!("{} {and} {last}", all.join(", "))
+}
+
 fn unknown_kind(found: &str) -> String {
     let lower = found.to_lowercase();
     let meant = match lower.as_str() {
@@ -218,11 +323,5 @@ fn unknown_kind(found: &str) -> String {
             .map(|(_, kind)| kind),
     };
     let meant = meant.map(|kind| format!(", did you mean `{kind}`?")).unwrap_or_default();
-    format!("unknown kind of executor `{found}`, there are {}{meant}", kinds("and"))
-}
-
-/// The kinds, as a part of a sentence.
-fn kinds(last: &str) -> String {
-    let (end, begin) = KINDS.split_last().unwrap_or((&"", &[]));
-    format!("`{}` {last} `{end}`", begin.join("`, `"))
+    format!("unknown kind of executor `{found}`, there are {}{meant}", listed("and"))
 }
