@@ -6,13 +6,14 @@ use crate::source::Breach;
 
 /// A crate, what it may depend on, and what its tests may use besides. What is not here is
 /// forbidden; siblings never meet.
-const ARROWS: [(&str, &[&str], &[&str]); 10] = [
+const ARROWS: [(&str, &[&str], &[&str]); 11] = [
     ("core", &[], &[]),
     ("package", &["core"], &[]),
     ("scheduler", &["core"], &["adapters", "store"]),
     ("adapters", &["core"], &[]),
     ("store", &["core"], &[]),
     ("postgres", &["core"], &["adapters", "scheduler", "store"]),
+    ("kubernetes", &["adapters", "core"], &["scheduler", "store"]),
     ("webhooks", &["scheduler", "core"], &["adapters", "store"]),
     ("http", &["scheduler", "package", "core"], &["adapters", "store"]),
     (
