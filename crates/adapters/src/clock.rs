@@ -1,4 +1,5 @@
-//! The one place of this crate where the clock is read: logs of real processes tell the real time.
+//! The one place of this crate where the clock is read: logs of real processes tell the real time,
+//! and clusters are asked at a pace.
 
 use jobwright_core::Timestamp;
 
@@ -6,4 +7,9 @@ use jobwright_core::Timestamp;
 pub(crate) fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     Timestamp::from_millis(since.map_or(0, |time| i64::try_from(time.as_millis()).unwrap_or(0)))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a pause ends at a moment of the runtime's clock")]
+pub(crate) fn instant() -> tokio::time::Instant {
+    tokio::time::Instant::now()
 }

@@ -12,6 +12,8 @@ pub mod local;
 pub mod log;
 mod mask;
 pub mod mock;
+#[cfg(target_os = "linux")]
+pub mod remote;
 mod secrets;
 mod spelling;
 
@@ -19,6 +21,8 @@ pub use function::FnExecutor;
 #[cfg(target_os = "linux")]
 pub use local::LocalProcessExecutor;
 pub use mock::MockExecutor;
+#[cfg(target_os = "linux")]
+pub use remote::RemoteExecutor;
 pub use secrets::ChainSecrets;
 #[cfg(target_os = "linux")]
 pub use secrets::CommandError;

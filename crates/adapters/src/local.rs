@@ -5,19 +5,19 @@
 //! process of an ended attempt behind, or write a secret anywhere.
 
 mod attend;
-mod capture;
-mod conclusion;
-mod environment;
-mod folder;
+pub(crate) mod capture;
+pub(crate) mod conclusion;
+pub(crate) mod environment;
+pub(crate) mod folder;
 mod gate;
 mod guard;
 mod identity;
 mod limits;
-mod payload;
+pub(crate) mod payload;
 mod process;
 mod program;
-mod reattach;
-mod start;
+pub(crate) mod reattach;
+pub(crate) mod start;
 
 use std::ffi::OsString;
 use std::io;

@@ -6,7 +6,6 @@ use std::future::pending;
 
 use jobwright_core::Attempt;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{ChildStderr, ChildStdout};
 
 use crate::clock::now;
 use crate::log::{LogEnd, LogStream, LogWriter};
@@ -23,14 +22,17 @@ const TAIL_LINES: usize = 10;
 const TAIL_BYTES: usize = 2048;
 
 /// The capture of one attempt's output.
-pub(super) struct Capture {
-    pub(super) out: Source<ChildStdout>,
-    pub(super) err: Source<ChildStderr>,
+pub(crate) struct Capture {
+    pub(crate) out: Source,
+    pub(crate) err: Source,
     sink: Sink,
 }
 
+/// Where output is read from.
+pub(crate) type Pipe = Box<dyn AsyncRead + Send + Unpin>;
+
 /// One pipe and the bytes of it that are no whole line yet.
-pub(super) struct Source<Pipe> {
+pub(crate) struct Source {
     stream: LogStream,
     pipe: Option<Pipe>,
     buffer: Vec<u8>,
@@ -47,30 +49,30 @@ struct Sink {
 }
 
 impl Capture {
-    pub(super) fn new(
+    pub(crate) fn new(
         attempt: Attempt,
         masker: Masker,
         log: LogWriter,
-        out: Option<ChildStdout>,
-        err: Option<ChildStderr>,
+        out: Option<Pipe>,
+        err: Option<Pipe>,
     ) -> Self {
         let (out, err) = (Source::new(LogStream::Out, out), Source::new(LogStream::Err, err));
         Self { out, err, sink: Sink { attempt, masker, log } }
     }
 
     /// Writes down which process it is.
-    pub(super) fn begin(&mut self, process: &str) {
+    pub(crate) fn begin(&mut self, process: &str) {
         self.sink.log.at(now());
         self.sink.log.begin(process);
     }
 
     /// Tells whether both pipes are closed.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.out.pipe.is_none() && self.err.pipe.is_none()
     }
 
     /// Hands on what the last reads brought.
-    pub(super) fn take(&mut self) {
+    pub(crate) fn take(&mut self) {
         self.sink.log.at(now());
         self.out.hand_on(&mut self.sink);
         self.err.hand_on(&mut self.sink);
@@ -80,7 +82,7 @@ impl Capture {
 
     /// Writes the end of the log. Returns the end of what the process said, for people: of its
     /// standard error, or of its output if it said nothing there.
-    pub(super) fn end(mut self, end: LogEnd) -> (String, Masker) {
+    pub(crate) fn end(mut self, end: LogEnd) -> (String, Masker) {
         self.sink.log.at(now());
         self.out.finish(&mut self.sink);
         self.err.finish(&mut self.sink);
@@ -93,14 +95,14 @@ impl Capture {
     }
 }
 
-impl<Pipe: AsyncRead + Unpin> Source<Pipe> {
+impl Source {
     fn new(stream: LogStream, pipe: Option<Pipe>) -> Self {
         let (buffer, tail) = (Vec::new(), Tail::default());
         Self { stream, pipe, buffer, searched: 0, next_read: 4096, tail }
     }
 
     /// Reads what there is; never returns once the pipe is closed. Cancel safe.
-    pub(super) async fn fill(&mut self) {
+    pub(crate) async fn fill(&mut self) {
         let Some(pipe) = &mut self.pipe else { return pending().await };
         self.buffer.reserve(self.next_read);
         match pipe.read_buf(&mut self.buffer).await {
@@ -159,14 +161,14 @@ fn progress(line: &str) -> Option<(u8, &str)> {
 
 /// The last lines of a stream.
 #[derive(Default)]
-pub(super) struct Tail(VecDeque<String>);
+pub(crate) struct Tail(VecDeque<String>);
 
 impl Tail {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(super) fn push(&mut self, line: &str) {
+    pub(crate) fn push(&mut self, line: &str) {
         let line = line.trim_end();
         if line.is_empty() {
             return;
@@ -186,7 +188,7 @@ impl Tail {
         self.0.push_back(text);
     }
 
-    pub(super) fn text(self) -> String {
+    pub(crate) fn text(self) -> String {
         let mut lines: Vec<_> = self.0.into();
         while lines.iter().map(|line| line.len() + 1).sum::<usize>() > TAIL_BYTES && lines.len() > 1
         {

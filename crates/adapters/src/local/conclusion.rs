@@ -11,20 +11,20 @@ use crate::mask::Masker;
 const MOST_OUTPUT: u64 = 1024 * 1024;
 
 /// Everything that is known when a process has ended.
-pub(super) struct Conclusion<'a> {
-    pub(super) attempt: &'a Attempt,
+pub(crate) struct Conclusion<'a> {
+    pub(crate) attempt: &'a Attempt,
     /// The command's first word.
-    pub(super) command: &'a str,
-    pub(super) folder: &'a Folder,
-    pub(super) end: LogEnd,
+    pub(crate) command: &'a str,
+    pub(crate) folder: &'a Folder,
+    pub(crate) end: LogEnd,
     /// The end of what it said.
-    pub(super) tail: &'a str,
-    pub(super) masker: &'a Masker,
+    pub(crate) tail: &'a str,
+    pub(crate) masker: &'a Masker,
 }
 
 impl Conclusion<'_> {
     /// Says what the end means. [`ProcessEnd::Unseen`] and [`ProcessEnd::Dropped`] tell nothing.
-    pub(super) fn outcome(&self) -> Option<Result<Success, Failure>> {
+    pub(crate) fn outcome(&self) -> Option<Result<Success, Failure>> {
         let end = self.end;
         let (what, code) = match end.process {
             ProcessEnd::Exit(0) if !end.stopped => return Some(self.result()),
@@ -42,7 +42,7 @@ impl Conclusion<'_> {
     }
 
     /// Reads the result that the process left, if any.
-    pub(super) fn result(&self) -> Result<Success, Failure> {
+    pub(crate) fn result(&self) -> Result<Success, Failure> {
         let refuse = |why: String| {
             let path = self.folder.path(OUTPUT);
             let message = format!("`{}` left a result that cannot be used: {why}", self.command);

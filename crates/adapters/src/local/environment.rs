@@ -8,14 +8,14 @@ use jobwright_core::secret::ExposeSecret;
 use jobwright_core::{Attempt, Failure};
 use thiserror::Error;
 
-use super::folder::{Folder, INPUT, OUTPUT, PARAMETERS};
+use super::folder::Places;
 use super::identity::MARK;
 use super::payload::{Payload, Setting};
 use crate::spelling;
 
 /// Why an environment cannot be made.
 #[derive(Debug, Error)]
-pub(super) enum EnvironmentError {
+pub(crate) enum EnvironmentError {
     /// The payload names a secret that the attempt was not given.
     #[error("payload field `env.{variable}` names secret `{secret}`, which was not handed over")]
     Secret { variable: String, secret: String },
@@ -31,10 +31,10 @@ impl From<EnvironmentError> for Box<Failure> {
 }
 
 /// Makes the variables of a process; later ones replace earlier ones of the same name.
-pub(super) fn environment(
+pub(crate) fn environment(
     attempt: &Attempt,
     payload: &Payload,
-    folder: &Folder,
+    places: &Places,
     inherited: &[(OsString, OsString)],
     search: &OsString,
 ) -> Result<Vec<(OsString, OsString)>, EnvironmentError> {
@@ -42,16 +42,16 @@ pub(super) fn environment(
     let mut variables = inherited.to_vec();
     let mut set = |name: String, value: OsString| variables.push((name.into(), value));
     set("PATH".into(), search.clone());
-    set("HOME".into(), folder.work().into());
+    set("HOME".into(), places.work.as_os_str().into());
     set("JOBWRIGHT_RUN_ID".into(), context.run.to_string().into());
     set("JOBWRIGHT_JOB_GROUP_ID".into(), attempt.group().to_string().into());
     set("JOBWRIGHT_JOB_ID".into(), attempt.id().job.to_string().into());
     set("JOBWRIGHT_ATTEMPT".into(), attempt.id().to_string().into());
     set("TRACEPARENT".into(), attempt.trace().to_string().into());
     set("JOBWRIGHT_STEP".into(), attempt.job().step.as_str().into());
-    set("JOBWRIGHT_PARAMETERS".into(), folder.path(PARAMETERS).into());
-    set("JOBWRIGHT_INPUT".into(), folder.path(INPUT).into());
-    set(MARK.into(), folder.path(OUTPUT).into());
+    set("JOBWRIGHT_PARAMETERS".into(), places.parameters.as_os_str().into());
+    set("JOBWRIGHT_INPUT".into(), places.input.as_os_str().into());
+    set(MARK.into(), places.output.as_os_str().into());
     for parameter in parameters(attempt) {
         if matches!(parameter.value, Value::Secret(_)) {
             continue;
@@ -91,8 +91,20 @@ fn resolved(
 }
 
 /// Goes through the parameters that the attempt's flow sees.
-pub(super) fn parameters(attempt: &Attempt) -> impl Iterator<Item = &Resolved> {
+fn parameters(attempt: &Attempt) -> impl Iterator<Item = &Resolved> {
     let flow = &attempt.job().flow;
     let all = &attempt.plan().run.parameters.parameters;
     all.iter().filter(move |parameter| parameter.flow.as_ref().is_none_or(|of| of == flow))
+}
+
+/// Returns the content of the file of parameters.
+pub(crate) fn parameters_document(attempt: &Attempt) -> Vec<u8> {
+    let values: serde_json::Map<String, serde_json::Value> =
+        parameters(attempt).map(|it| (it.name.as_str().to_owned(), it.value.to_json())).collect();
+    serde_json::Value::from(values).to_string().into_bytes()
+}
+
+/// Returns the content of the file of inputs.
+pub(crate) fn inputs_document(attempt: &Attempt) -> Vec<u8> {
+    serde_json::to_vec(attempt.inputs()).expect("inputs have texts for keys, so they are JSON")
 }

@@ -24,25 +24,46 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-pub(super) const LOG: &str = "out.log";
-pub(super) const INPUT: &str = "input.json";
-pub(super) const PARAMETERS: &str = "parameters.json";
-pub(super) const OUTPUT: &str = "output.json";
-pub(super) const STDIN: &str = "stdin.txt";
+pub(crate) const LOG: &str = "out.log";
+pub(crate) const INPUT: &str = "input.json";
+pub(crate) const PARAMETERS: &str = "parameters.json";
+pub(crate) const OUTPUT: &str = "output.json";
+pub(crate) const STDIN: &str = "stdin.txt";
 const WORK: &str = "work";
 
 /// The folder of one attempt.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     group: OwnedFd,
     handle: OwnedFd,
 }
 
+/// Where a program finds what it needs, on the machine on which it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// Where it starts, with the package's artifacts.
+    pub work: PathBuf,
+    /// The run's parameters.
+    pub parameters: PathBuf,
+    /// How the needed jobs ended and what they left.
+    pub input: PathBuf,
+    /// Where it may leave its result.
+    pub output: PathBuf,
+}
+
+impl Places {
+    pub(crate) fn below(folder: &Path) -> Self {
+        let [work, parameters, input, output] =
+            [WORK, PARAMETERS, INPUT, OUTPUT].map(|name| folder.join(name));
+        Self { work, parameters, input, output }
+    }
+}
+
 impl Folder {
     /// Makes the folder of an attempt. One that is there already is from another life, whose ids
     /// began anew: it is set aside as `<job>-<attempt>.old<n>`. Tells whether there was one.
-    pub(super) fn create(root: &Path, attempt: &Attempt) -> io::Result<(Self, bool)> {
+    pub(crate) fn create(root: &Path, attempt: &Attempt) -> io::Result<(Self, bool)> {
         let group = open_group(root, attempt.group())?;
         let name = attempt.id().to_string();
         let made = mkdirat(&group, &name, Mode::RWXU);
@@ -60,7 +81,7 @@ impl Folder {
     }
 
     /// Opens the folder of an attempt, if there is one.
-    pub(super) fn open(root: &Path, attempt: &Attempt) -> io::Result<Option<Self>> {
+    pub(crate) fn open(root: &Path, attempt: &Attempt) -> io::Result<Option<Self>> {
         let path = path(root, attempt);
         let group = path.parent().unwrap_or(root);
         let open = || {
@@ -75,40 +96,50 @@ impl Folder {
         }
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    pub(super) fn work(&self) -> PathBuf {
+    pub(crate) fn work(&self) -> PathBuf {
         self.path(WORK)
     }
 
-    pub(super) fn create_file(&self, name: &str) -> io::Result<File> {
+    /// Where a program finds what it needs.
+    pub(crate) fn places(&self) -> Places {
+        Places::below(&self.path)
+    }
+
+    pub(crate) fn create_file(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::APPEND;
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(openat(&self.handle, name, flags, Mode::RUSR | Mode::WUSR)?.into())
     }
 
-    pub(super) fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
         self.create_file(name)?.write_all(content)
     }
 
     /// Writes a file in the place of one that the process left.
-    pub(super) fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
+    pub(crate) fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
         let fresh = format!("{name}.new");
-        match unlinkat(&self.handle, &fresh, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(error) => return Err(error.into()),
-        }
+        self.remove_file(&fresh)?;
         self.write(&fresh, content)?;
         Ok(renameat(&self.handle, &fresh, &self.handle, name)?)
+    }
+
+    /// Removes a file, if it is there.
+    pub(crate) fn remove_file(&self, name: &str) -> io::Result<()> {
+        match unlinkat(&self.handle, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Writes a file that no process may change, and that is often the same for many attempts of
     /// a group: they share one, since making a file costs more than all else that an attempt
     /// needs of the disk. The shared one appears under the digest of its content when it is
     /// complete.
-    pub(super) fn share(&self, name: &str, content: &[u8]) -> io::Result<()> {
+    pub(crate) fn share(&self, name: &str, content: &[u8]) -> io::Result<()> {
         let shared = format!("{}.json", Digest::of(content));
         let none = AtFlags::empty();
         if linkat(&self.group, &shared, &self.handle, name, none).is_ok() {
@@ -124,12 +155,12 @@ impl Folder {
 
     /// Opens a file that the process may have written or replaced. Only a regular file counts; a
     /// pipe would block and a link leads elsewhere.
-    pub(super) fn open_file(&self, name: &str) -> io::Result<Option<File>> {
+    pub(crate) fn open_file(&self, name: &str) -> io::Result<Option<File>> {
         self.open_regular(name, OFlags::RDONLY)
     }
 
     /// Opens a file like [`Folder::open_file`], to write at its end.
-    pub(super) fn open_to_append(&self, name: &str) -> io::Result<Option<File>> {
+    pub(crate) fn open_to_append(&self, name: &str) -> io::Result<Option<File>> {
         self.open_regular(name, OFlags::WRONLY | OFlags::APPEND)
     }
 
@@ -145,7 +176,7 @@ impl Folder {
     }
 
     /// Reads a file of at most `most` bytes.
-    pub(super) fn read(&self, name: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) fn read(&self, name: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
         let Some(file) = self.open_file(name)? else { return Ok(None) };
         let mut content = Vec::new();
         file.take(most + 1).read_to_end(&mut content)?;
@@ -157,7 +188,7 @@ impl Folder {
     }
 
     /// Writes an artifact to its place below `work/`.
-    pub(super) fn place(&self, artifact: &Artifact, content: &[u8]) -> io::Result<()> {
+    pub(crate) fn place(&self, artifact: &Artifact, content: &[u8]) -> io::Result<()> {
         let mut components = artifact.path.split('/').peekable();
         let mut at = open_folder(&self.handle, WORK)?;
         while let Some(component) = components.next() {
@@ -181,7 +212,7 @@ impl Folder {
     }
 
     /// Removes the folder and all that is in it, without following links.
-    pub(super) fn remove(&self) -> io::Result<()> {
+    pub(crate) fn remove(&self) -> io::Result<()> {
         std::fs::remove_dir_all(&self.path)
     }
 }

@@ -37,7 +37,7 @@ struct Raw {
 }
 
 impl Limits {
-    pub(super) fn parse(raw: &Value) -> Result<Self, PayloadError> {
+    pub(crate) fn parse(raw: &Value) -> Result<Self, PayloadError> {
         if raw.is_null() {
             return Ok(Self::default());
         }
@@ -59,13 +59,13 @@ impl Limits {
     }
 
     /// Tells whether there are any.
-    pub(super) fn is_empty(self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         self == Self::default()
     }
 
     /// Returns the stricter of both, limit by limit: a step may narrow what the operator allows,
     /// never widen it.
-    pub(super) fn within(self, operator: Self) -> Self {
+    pub(crate) fn within(self, operator: Self) -> Self {
         let least = |a: Option<u64>, b: Option<u64>| match (a, b) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (one, other) => one.or(other),
@@ -79,7 +79,7 @@ impl Limits {
     }
 
     /// Imposes the limits on a process. One that has already ended needs none.
-    pub(super) fn impose(self, pid: Pid) -> rustix::io::Result<()> {
+    pub(crate) fn impose(self, pid: Pid) -> rustix::io::Result<()> {
         let limits = [
             (Resource::Cpu, self.cpu_seconds),
             (Resource::As, self.memory_bytes),

@@ -6,23 +6,26 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::limits::Limits;
+use crate::remote::Resources;
 
 /// A checked payload. No text in it holds a NUL.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Payload {
+pub(crate) struct Payload {
     /// The program and its arguments, at least the program.
-    pub(super) command: Vec<String>,
+    pub(crate) command: Vec<String>,
     /// Further variables.
-    pub(super) env: Vec<(String, Setting)>,
+    pub(crate) env: Vec<(String, Setting)>,
     /// What the process reads.
-    pub(super) stdin: Option<String>,
+    pub(crate) stdin: Option<String>,
     /// What it may use.
-    pub(super) limits: Limits,
+    pub(crate) limits: Limits,
+    /// What it asks of a cluster.
+    pub(crate) resources: Resources,
 }
 
 /// The value of a variable.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Setting {
+pub(crate) enum Setting {
     /// As written.
     Text(String),
     /// The content of the secret of this name.
@@ -31,7 +34,7 @@ pub(super) enum Setting {
 
 /// Why a payload cannot be run.
 #[derive(Debug, Error)]
-pub(super) enum PayloadError {
+pub(crate) enum PayloadError {
     /// It is not an object of known fields.
     #[error("the payload cannot be read: {0}")]
     Shape(#[source] serde_json::Error),
@@ -65,11 +68,13 @@ struct Raw {
     stdin: Value,
     #[serde(default)]
     limits: Value,
+    #[serde(default)]
+    resources: Value,
 }
 
 impl Payload {
     /// Reads a payload.
-    pub(super) fn parse(payload: &Value) -> Result<Self, PayloadError> {
+    pub(crate) fn parse(payload: &Value) -> Result<Self, PayloadError> {
         let raw = Raw::deserialize(payload).map_err(PayloadError::Shape)?;
         let stdin = match raw.stdin {
             Value::Null => None,
@@ -81,6 +86,7 @@ impl Payload {
             env: env(raw.env)?,
             stdin,
             limits: Limits::parse(&raw.limits)?,
+            resources: Resources::parse(&raw.resources)?,
         })
     }
 }
@@ -163,7 +169,7 @@ fn refused(name: &str) -> Option<&'static str> {
     }
 }
 
-pub(super) fn mistyped(field: &str, expected: &'static str, found: &Value) -> PayloadError {
+pub(crate) fn mistyped(field: &str, expected: &'static str, found: &Value) -> PayloadError {
     let found = match found {
         Value::Null => "nothing",
         Value::Bool(_) => "a truth value",

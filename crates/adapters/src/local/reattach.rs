@@ -143,7 +143,7 @@ fn watch(process: Live) -> Option<Ended> {
 }
 
 /// Reads how far the log goes, and whether it has its end.
-fn told(folder: &Folder) -> io::Result<(u64, Option<LogEnd>)> {
+pub(crate) fn told(folder: &Folder) -> io::Result<(u64, Option<LogEnd>)> {
     let Some(mut log) = folder.open_file(LOG)? else { return Ok((0, None)) };
     Ok(match last(&mut log)? {
         Some(record) => match record.entry {
@@ -157,7 +157,7 @@ fn told(folder: &Folder) -> io::Result<(u64, Option<LogEnd>)> {
 }
 
 /// Reads the end of what the process said.
-fn tail(folder: &Folder) -> io::Result<String> {
+pub(crate) fn tail(folder: &Folder) -> io::Result<String> {
     use crate::log::LogStream::{Err, Out};
     let Some(log) = folder.open_file(LOG)? else { return Ok(String::new()) };
     let (mut out, mut err) = (Tail::default(), Tail::default());

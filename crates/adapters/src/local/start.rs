@@ -7,12 +7,11 @@ use std::process::Stdio;
 
 use jobwright_core::{Attempt, Failure, Handle};
 use rustix::io::Errno;
-use serde_json::Value;
 use tokio::process::Command;
 
 use super::LocalProcessExecutor;
-use super::capture::Capture;
-use super::environment::{environment, parameters};
+use super::capture::{Capture, Pipe};
+use super::environment::{environment, inputs_document, parameters_document};
 use super::folder::{Folder, INPUT, LOG, PARAMETERS, STDIN};
 use super::gate;
 use super::identity::Identity;
@@ -42,6 +41,8 @@ impl LocalProcessExecutor {
         match self.launch(attempt, &payload, &folder) {
             Ok((mut process, log)) => {
                 let (out, err) = process.pipes();
+                let (out, err) =
+                    (out.map(|it| Box::new(it) as Pipe), err.map(|it| Box::new(it) as Pipe));
                 let capture = Capture::new(attempt.clone(), masker, log, out, err);
                 let command = payload.command.into_iter().next().unwrap_or_default();
                 Ok(Started { process, capture, folder, command })
@@ -56,8 +57,7 @@ impl LocalProcessExecutor {
         }
     }
 
-    /// Makes the folder and what is in it. Only artifacts can be many or large; without them a
-    /// trip to the blocking pool would take longer than the work.
+    /// Makes the folder and what is in it.
     async fn furnish(
         &self,
         attempt: &Attempt,
@@ -72,29 +72,7 @@ impl LocalProcessExecutor {
                 .await
                 .map_err(|error| io_failure("an earlier process cannot be ended", &error))?;
         }
-        let folder = if attempt.artifacts().iter().next().is_none() {
-            folder
-        } else {
-            let artifacts = attempt.artifacts().clone();
-            let place = move || {
-                artifacts
-                    .iter()
-                    .try_for_each(|(artifact, content)| folder.place(artifact, content))?;
-                Ok(folder)
-            };
-            let placed = tokio::task::spawn_blocking(place).await.map_err(io::Error::other);
-            placed.flatten().map_err(|error| io_failure("an artifact cannot be written", &error))?
-        };
-        let values: serde_json::Map<String, Value> = parameters(attempt)
-            .map(|it| (it.name.as_str().to_owned(), it.value.to_json()))
-            .collect();
-        let inputs = serde_json::to_vec(attempt.inputs()).map_err(Failure::from)?;
-        folder
-            .share(PARAMETERS, Value::from(values).to_string().as_bytes())
-            .and_then(|()| folder.share(INPUT, &inputs))
-            .and_then(|()| stdin.map_or(Ok(()), |text| folder.write(STDIN, text.as_bytes())))
-            .map_err(|error| io_failure("the files of the attempt cannot be written", &error))?;
-        Ok(folder)
+        lay_out(folder, attempt, stdin).await
     }
 
     fn launch(
@@ -108,7 +86,8 @@ impl LocalProcessExecutor {
         let work = folder.work();
         let program = program::find(name, &work, &self.search)
             .map_err(|error| Failure::permanent(error.code(), error.to_string()))?;
-        let variables = environment(attempt, payload, folder, &self.inherited, &self.path)?;
+        let variables =
+            environment(attempt, payload, &folder.places(), &self.inherited, &self.path)?;
         let files =
             |error: io::Error| io_failure("the files of the attempt cannot be opened", &error);
         let log = LogWriter::new(folder.create_file(LOG).map_err(files)?, self.log_cap);
@@ -153,6 +132,32 @@ impl Started {
     }
 }
 
+/// Puts into an attempt's folder what its program finds there. Only artifacts can be many or large;
+/// without them a trip to the blocking pool would take longer than the work.
+pub(crate) async fn lay_out(
+    folder: Folder,
+    attempt: &Attempt,
+    stdin: Option<&str>,
+) -> Result<Folder, Box<Failure>> {
+    let folder = if attempt.artifacts().iter().next().is_none() {
+        folder
+    } else {
+        let artifacts = attempt.artifacts().clone();
+        let place = move || {
+            artifacts.iter().try_for_each(|(artifact, content)| folder.place(artifact, content))?;
+            Ok(folder)
+        };
+        let placed = tokio::task::spawn_blocking(place).await.map_err(io::Error::other);
+        placed.flatten().map_err(|error| io_failure("an artifact cannot be written", &error))?
+    };
+    folder
+        .share(PARAMETERS, &parameters_document(attempt))
+        .and_then(|()| folder.share(INPUT, &inputs_document(attempt)))
+        .and_then(|()| stdin.map_or(Ok(()), |text| folder.write(STDIN, text.as_bytes())))
+        .map_err(|error| io_failure("the files of the attempt cannot be written", &error))?;
+    Ok(folder)
+}
+
 /// Says why a program did not start. What is wrong with the program is permanent; what is wrong
 /// with the machine passes.
 fn refusal(name: &str, error: &io::Error) -> Box<Failure> {
@@ -174,7 +179,7 @@ fn refusal(name: &str, error: &io::Error) -> Box<Failure> {
 
 /// Tells a shortage, after which the attempt can be tried as if nothing had happened, from other
 /// errors.
-pub(super) fn io_failure(what: &str, error: &io::Error) -> Box<Failure> {
+pub(crate) fn io_failure(what: &str, error: &io::Error) -> Box<Failure> {
     let shortages = [Errno::MFILE, Errno::NFILE, Errno::AGAIN, Errno::NOMEM];
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
     let message = format!("{what}: {error}");
@@ -185,7 +190,7 @@ pub(super) fn io_failure(what: &str, error: &io::Error) -> Box<Failure> {
     })
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut message = error.to_string();
     let mut source = error.source();
     // The outermost text of a payload error has its source in it already.
