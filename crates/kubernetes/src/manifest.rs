@@ -59,8 +59,8 @@ while kill -0 "$child" 2>/dev/null; do wait "$child"; code=$?; done
 if [ -s "$JOBWRIGHT_OUTPUT" ]; then cat "$JOBWRIGHT_OUTPUT" >/dev/termination-log; fi
 exit "$code""#;
 
-/// What is handed over of one attempt.
-pub(crate) struct Order {
+/// What is handed over of one attempt: a Job, and the artifacts that it needs.
+pub struct Order {
     /// The package's artifacts, if there are any. They are there before the Job is.
     pub(crate) artifacts: Option<ConfigMap>,
     pub(crate) job: Manifest,
@@ -124,6 +124,33 @@ pub(crate) fn order(job: &Job, prefix: &Prefix, settings: &Settings) -> Result<O
     let metadata =
         ObjectMeta { name: Some(name(job)), labels: Some(labels), ..ObjectMeta::default() };
     Ok(Order { artifacts, job: Manifest { metadata, spec: Some(spec), status: None } })
+}
+
+/// A Job without work under the name of an attempt: while it is there, nothing of the attempt can
+/// begin. It goes by itself, long after whatever was on its way has arrived.
+pub(crate) fn fence(job: &Job, prefix: &Prefix) -> Manifest {
+    let mut labels = label::of(job, prefix);
+    labels.insert(label::FENCE.to_owned(), "true".to_owned());
+    let container = Container {
+        name: CONTAINER.to_owned(),
+        image: Some("none".to_owned()),
+        ..Container::default()
+    };
+    let pod = PodSpec {
+        restart_policy: Some("Never".to_owned()),
+        containers: vec![container],
+        ..PodSpec::default()
+    };
+    let spec = JobSpec {
+        parallelism: Some(0),
+        active_deadline_seconds: Some(600),
+        ttl_seconds_after_finished: Some(0),
+        template: PodTemplateSpec { metadata: None, spec: Some(pod) },
+        ..JobSpec::default()
+    };
+    let metadata =
+        ObjectMeta { name: Some(name(job)), labels: Some(labels), ..ObjectMeta::default() };
+    Manifest { metadata, spec: Some(spec), status: None }
 }
 
 /// What holds for the whole pod.

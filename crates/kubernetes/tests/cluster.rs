@@ -1,0 +1,12 @@
+//! The executor on a real control plane: etcd, API server and controllers, and a node that the
+//! tests play. `./check kubernetes` builds what it needs and runs it.
+
+#[path = "support/cluster.rs"]
+mod cluster;
+#[path = "support/node.rs"]
+mod node;
+#[path = "support/stage.rs"]
+mod stage;
+
+#[path = "cluster/contract.rs"]
+mod contract;
