@@ -93,7 +93,7 @@ pub struct Options {
     /// How long a request may take. Default 30 s.
     pub call_time: Duration,
     /// How long a submission that was not answered may still be on its way, where the cluster has
-    /// no fence. Default 30 s.
+    /// no fence. Default 15 s.
     pub settle: Duration,
     /// The most bytes that are kept of each stream of an attempt. Default 8 MiB.
     pub log_cap: usize,
@@ -107,7 +107,7 @@ impl Default for Options {
             submissions: 8,
             submissions_per_second: None,
             call_time: Duration::from_secs(30),
-            settle: Duration::from_secs(30),
+            settle: Duration::from_secs(15),
             log_cap: 8 * 1024 * 1024,
         }
     }

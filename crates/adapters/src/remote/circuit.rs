@@ -58,8 +58,18 @@ impl Circuit {
 
     /// Waits until somebody has found the cluster away. Cancel safe.
     pub(super) async fn opened(&self) {
+        self.turned(false).await;
+    }
+
+    /// Waits until it is open where it was closed, or the other way. Cancel safe.
+    pub(super) async fn turned(&self, was_open: bool) {
         let mut open = self.open.subscribe();
-        let _ = open.wait_for(Option::is_some).await;
+        let _ = open.wait_for(|open| open.is_some() != was_open).await;
+    }
+
+    /// Tells why it is open, if it is.
+    pub(super) fn tell(&self, tell: impl FnOnce(&Trouble)) {
+        self.open.borrow().as_ref().map(tell);
     }
 
     /// Waits until the cluster answers; tells each new reason to wait. Cancel safe.

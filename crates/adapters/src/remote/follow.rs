@@ -40,6 +40,7 @@ impl<C: Cluster> Remote<C> {
         let attempt = seat.job().attempt();
         let mut sightings = seat.sightings();
         let mut stopping: Option<Stopping> = None;
+        let mut is_away = false;
         loop {
             let state = sightings.borrow_and_update().clone();
             let done = |end| {
@@ -69,7 +70,7 @@ impl<C: Cluster> Remote<C> {
                     let place = if place.is_empty() { place } else { format!(" ({place})") };
                     attempt.progress(0, &format!("runs on {name}{place}"));
                 }
-                None => {}
+                None => attempt.heartbeat(),
             }
             let due = stopping.as_ref().map(|it| it.due);
             tokio::select! {
@@ -83,6 +84,10 @@ impl<C: Cluster> Remote<C> {
                     }
                 }
                 () = self.beat(attempt) => {}
+                () = self.circuit.turned(is_away) => {
+                    is_away = !is_away;
+                    self.circuit.tell(|trouble| self.tell_waiting(seat.job(), trouble));
+                }
             }
         }
     }

@@ -47,7 +47,7 @@ impl<C: Cluster> Remote<C> {
             let sent = within(self.options.call_time, self.cluster.submit(job, order)).await;
             self.note(&sent);
             drop(permit);
-            let unknown = match sent {
+            let is_taken = match sent {
                 Ok(Submitted::Accepted(handle)) => return Ok(handle),
                 Ok(Submitted::Refused(failure)) => {
                     seat.leave();
@@ -69,7 +69,7 @@ impl<C: Cluster> Remote<C> {
                     let message = format!("{} did not take the attempt", self.cluster.name());
                     return Err(Failure::rejected("unanswered", message));
                 }
-                Fate::Nothing if unknown => {
+                Fate::Nothing if is_taken => {
                     seat.leave();
                     return Err(taken_name(&self.cluster, job));
                 }
