@@ -201,6 +201,23 @@ impl Kubernetes {
         }
     }
 
+    /// Opens what a program says, where one has begun.
+    async fn hear(&self, uid: &str) -> Result<Option<Output>, Trouble> {
+        let sight = self.ledger().sight(uid).filter(|it| it.has_begun).cloned();
+        let Some(sight) = sight else { return Ok(None) };
+        let output = match logs::open(self.pods(), sight.name).await {
+            Ok(log) => Output::default().out(log),
+            // It went with its pod, or the node does not hand it over.
+            Err(Error::Api(status)) if status.code != 429 => {
+                let words = format!("(what it said cannot be had: {})\n", status.message.trim());
+                Output::default().err(std::io::Cursor::new(words.into_bytes()))
+            }
+            Err(error) => return Err(self.trouble(&error)),
+        };
+        self.ledger().hears(uid);
+        Ok(Some(output))
+    }
+
     /// Takes what the watches see, until there is something that the executor does not know, or
     /// a while has passed. Cancel safe.
     async fn listen(&self, watches: &mut Watches) -> Result<Vec<Sighting>, Trouble> {
@@ -340,25 +357,23 @@ impl Cluster for Kubernetes {
         }
     }
 
+    async fn stream(&self, _: &Job, handle: &Handle) -> Result<Option<Output>, Trouble> {
+        match read_handle(handle) {
+            Some((_, uid)) => self.hear(uid).await,
+            None => Ok(None),
+        }
+    }
+
     async fn output(&self, _: &Job, handle: &Handle) -> Result<Output, Trouble> {
         let Some((_, uid)) = read_handle(handle) else { return Ok(Output::default()) };
-        let sight = self.ledger().sight(uid).cloned();
-        let Some(sight) = sight else { return Ok(Output::default()) };
-        let mut output = Output::default();
-        if let Some(message) = sight.message.filter(|it| !it.is_empty()) {
-            output = output.result(message.into_bytes());
-        }
-        if !sight.has_begun {
-            return Ok(output);
-        }
-        match logs::open(self.pods(), sight.name, false).await {
-            Ok(log) => Ok(output.out(log)),
-            Err(error @ Error::Api(_)) if !matches!(self.trouble(&error), Trouble::Busy { .. }) => {
-                let words = format!("(what it said cannot be had: {})\n", chain(&error));
-                Ok(output.err(std::io::Cursor::new(words.into_bytes())))
-            }
-            Err(error) => Err(self.trouble(&error)),
-        }
+        let is_heard = self.ledger().is_heard(uid);
+        let heard = if is_heard { None } else { self.hear(uid).await? };
+        let output = heard.unwrap_or_default();
+        let left = self.ledger().sight(uid).and_then(|it| it.message.clone());
+        Ok(match left.filter(|it| !it.is_empty()) {
+            Some(left) => output.result(left.into_bytes()),
+            None => output,
+        })
     }
 
     async fn release(&self, _: &Job, handle: &Handle) {

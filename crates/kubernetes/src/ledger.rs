@@ -63,6 +63,8 @@ struct Entry {
     /// Ticks since something that was to come has not.
     late: u32,
     told: Option<State>,
+    /// What its program says was opened.
+    is_heard: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -206,6 +208,18 @@ impl Ledger {
         self.entries.get(uid)?.pod.as_ref().map(|(_, sight)| sight)
     }
 
+    /// What the program of a Job says was opened.
+    pub(crate) fn hears(&mut self, uid: &str) {
+        if let Some(entry) = self.entries.get_mut(uid) {
+            entry.is_heard = true;
+        }
+    }
+
+    /// Tells whether what the program of a Job says was opened.
+    pub(crate) fn is_heard(&self, uid: &str) -> bool {
+        self.entries.get(uid).is_some_and(|entry| entry.is_heard)
+    }
+
     /// What the program of a Job left is kept elsewhere by now.
     pub(crate) fn release(&mut self, uid: &str) {
         if let Some((_, sight)) = self.entries.get_mut(uid).and_then(|it| it.pod.as_mut()) {
@@ -239,6 +253,7 @@ impl Ledger {
             interrupted: false,
             late: 0,
             told: None,
+            is_heard: false,
         }))
     }
 }

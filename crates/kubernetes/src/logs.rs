@@ -24,16 +24,15 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// The most bytes of the time that begins a line.
 const LONGEST_TIME: usize = 64;
 
-/// Opens the log of a pod; with `follows`, to the end of its program.
+/// Opens the log of a pod, to the end of its program.
 ///
 /// # Errors
 /// As the API server answers.
 pub(crate) async fn open(
     pods: Api<Pod>,
     pod: String,
-    follows: bool,
 ) -> Result<impl AsyncRead + Send + Unpin + 'static, kube::Error> {
-    let place = Place { pods, pod, follows };
+    let place = Place { pods, pod };
     let source = Some(place.connect(None).await?);
     let log = Log { place, lines: Lines::default(), source };
     let chunks = stream::unfold(Some(log), |log| async {
@@ -59,14 +58,13 @@ struct Log {
 struct Place {
     pods: Api<Pod>,
     pod: String,
-    follows: bool,
 }
 
 impl Place {
     async fn connect(&self, since_time: Option<Timestamp>) -> Result<Source, kube::Error> {
         let params = LogParams {
             container: Some(CONTAINER.to_owned()),
-            follow: self.follows,
+            follow: true,
             timestamps: true,
             since_time,
             ..LogParams::default()

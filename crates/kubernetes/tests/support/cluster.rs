@@ -10,12 +10,17 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use jobwright_kubernetes::Connection;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::api::PostParams;
+use kube::{Api, Client, Config};
+use serde_json::json;
 use tokio::time::{sleep, timeout};
 
-/// The token of the tests, which errors must not show.
-pub(crate) const TOKEN: &str = "hush-hush-admin-token";
+/// Who may do everything, and who may do what the executor's documentation says, with their
+/// tokens, which errors must not show.
+const ADMIN: (&str, &str) = ("admin", "hush-hush-admin");
+const JOBS: (&str, &str) = ("jobs", "hush-hush-jobs");
 
 /// How long anything may take to start on a busy machine.
 const START: Duration = Duration::from_secs(120);
@@ -48,17 +53,42 @@ impl Cluster {
         let watchdog = watch(&folder);
         let key = include_bytes!("service-account.key");
         fs::write(folder.join("service-account.key"), key).unwrap();
-        let tokens = format!("{TOKEN},admin,admin,\"system:masters\"\n");
+        let (admin, jobs) = (ADMIN.1, JOBS.1);
+        let tokens = format!("{admin},admin,admin,\"system:masters\"\n{jobs},jobs,jobs\n");
         fs::write(folder.join("tokens.csv"), tokens).unwrap();
         let (etcd, port) = (free_port(), free_port());
         let settings = settings.iter().map(ToString::to_string).collect();
         let children = Mutex::default();
         let cluster = Self { folder, programs, etcd, port, settings, children, watchdog };
-        cluster.write_kubeconfig(&cluster.kubeconfig(), port);
+        cluster.write_kubeconfig("kubeconfig", ADMIN, port);
+        cluster.write_kubeconfig("jobs", JOBS, port);
         cluster.launch_etcd();
         cluster.launch().await;
         cluster.launch_controllers();
+        cluster.allow().await;
         cluster
+    }
+
+    /// Allows the account of executors what their documentation says that they need.
+    async fn allow(&self) {
+        let client = self.client().await;
+        let rule = |group: &str, what: &str, verbs: &[&str]| json!({ "apiGroups": [group], "resources": [what], "verbs": verbs });
+        let role = json!({ "metadata": { "name": "jobs" }, "rules": [
+            rule("batch", "jobs", &["create", "get", "list", "watch", "delete", "deletecollection"]),
+            rule("", "pods", &["list", "watch", "delete"]),
+            rule("", "pods/log", &["get"]),
+            rule("", "configmaps", &["create"]),
+        ]});
+        let binding = json!({ "metadata": { "name": "jobs" },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "jobs" },
+            "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "jobs" }],
+        });
+        let roles: Api<Role> = Api::namespaced(client.clone(), "default");
+        let bindings: Api<RoleBinding> = Api::namespaced(client, "default");
+        let role = serde_json::from_value(role).unwrap();
+        roles.create(&PostParams::default(), &role).await.unwrap();
+        let binding = serde_json::from_value(binding).unwrap();
+        bindings.create(&PostParams::default(), &binding).await.unwrap();
     }
 
     fn launch_etcd(&self) {
@@ -168,40 +198,52 @@ impl Cluster {
         child.wait().unwrap();
     }
 
-    /// Returns the file that tells clients how to reach the cluster.
+    /// Returns the file that lets programs of the cluster do everything.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.folder.join("kubeconfig")
     }
 
-    /// Writes a file that tells clients to reach the cluster by another port of loopback.
-    pub(crate) fn write_kubeconfig(&self, path: &Path, port: u16) {
-        let text = serde_json::json!({
+    /// Writes a file that tells clients who they are, and by which port to reach the cluster.
+    fn write_kubeconfig(&self, name: &str, (user, token): (&str, &str), port: u16) {
+        let text = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "tests",
             "clusters": [{ "name": "tests", "cluster": {
                 "server": format!("https://127.0.0.1:{port}"),
                 "certificate-authority": self.folder.join("certs/apiserver.crt"),
             }}],
-            "users": [{ "name": "tests", "user": { "token": TOKEN } }],
+            "users": [{ "name": user, "user": { "token": token } }],
             "contexts": [{ "name": "tests", "context": {
-                "cluster": "tests", "user": "tests", "namespace": "default",
+                "cluster": "tests", "user": user, "namespace": "default",
             }}],
         });
-        fs::write(path, text.to_string()).unwrap();
+        fs::write(self.folder.join(name), text.to_string()).unwrap();
     }
 
-    /// Returns the configuration of a client of the cluster.
+    /// Returns how executors reach the cluster.
+    pub(crate) fn connection(&self) -> Connection {
+        Connection { kubeconfig: Some(self.folder.join("jobs")), context: None }
+    }
+
+    /// Returns how executors reach the cluster.
     pub(crate) async fn config(&self) -> Config {
-        let kubeconfig = Kubeconfig::read_from(self.kubeconfig()).unwrap();
-        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap()
+        self.connection().config().await.unwrap()
     }
 
-    /// Returns a client of the cluster.
+    /// Returns how executors reach the cluster by another port of loopback.
+    pub(crate) async fn config_by(&self, port: u16) -> Config {
+        let mut config = self.config().await;
+        config.cluster_url = format!("https://127.0.0.1:{port}").parse().unwrap();
+        config
+    }
+
+    /// Returns a client that may do everything.
     pub(crate) async fn client(&self) -> Client {
         self.try_client().await.unwrap()
     }
 
     async fn try_client(&self) -> Result<Client, kube::Error> {
-        Client::try_from(self.config().await)
+        let connection = Connection { kubeconfig: Some(self.kubeconfig()), context: None };
+        Client::try_from(connection.config().await.unwrap())
     }
 
     pub(crate) fn port(&self) -> u16 {

@@ -4,12 +4,15 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use jobwright_adapters::remote::{Options, Prefix};
 use jobwright_kubernetes::{Kubernetes, KubernetesExecutor, Settings};
+use jobwright_core::{Attempt, CancelReason, Stop, StopReason};
 use kube::Config;
 use serde_json::json;
 use tokio::runtime::Runtime;
+use tokio::time::{sleep, timeout};
 
 use crate::cluster::Cluster;
 use crate::node::Node;
@@ -76,4 +79,22 @@ pub(crate) fn settings(node: &str) -> Settings {
         template: serde_json::from_value(template).unwrap(),
         ..Settings::default()
     }
+}
+
+impl Stage {
+    /// Asks an attempt to stop, with a second of grace.
+    pub(crate) fn stop(&self, attempt: &Attempt) {
+        let reason = StopReason::Cancelled { reason: CancelReason::Requested("a test".into()) };
+        attempt.cancellation().stop(Stop { reason, grace: Duration::from_secs(1) });
+    }
+}
+
+/// Waits for something that must come.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let came = async {
+        while !holds() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), came).await.unwrap_or_else(|_| panic!("in time {what}"));
 }
