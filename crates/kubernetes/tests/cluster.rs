@@ -5,8 +5,12 @@
 mod cluster;
 #[path = "support/node.rs"]
 mod node;
+#[path = "support/proxy.rs"]
+mod proxy;
 #[path = "support/stage.rs"]
 mod stage;
 
 #[path = "cluster/contract.rs"]
 mod contract;
+#[path = "cluster/faults.rs"]
+mod faults;

@@ -240,6 +240,7 @@ async fn what_it_says_is_heard_while_it_runs() {
     let (end, ()) = tokio::join!(executor.execute(attempt), async {
         sleep(Duration::from_secs(1)).await;
         rig.fake.run_all();
+        sleep(Duration::from_secs(1)).await;
         said.write_all(b"::progress 42 half\n").await.unwrap();
         sleep(Duration::from_secs(1)).await;
         assert_eq!(ear.words().last().map(String::as_str), Some("half"), "{:?}", ear.words());

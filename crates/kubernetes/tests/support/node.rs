@@ -32,8 +32,6 @@ const MESSAGE: usize = 4096;
 
 /// A node, for as long as it lives.
 pub(crate) struct Node {
-    name: String,
-    client: Client,
     state: Arc<State>,
     tasks: JoinSet<()>,
 }
@@ -69,12 +67,8 @@ impl Node {
                 beat(&nodes, &named).await;
             }
         });
-        tasks.spawn(serve(client.clone(), name.to_owned(), Arc::clone(&state)));
-        Self { name: name.to_owned(), client, state, tasks }
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+        tasks.spawn(serve(client, name.to_owned(), Arc::clone(&state)));
+        Self { state, tasks }
     }
 
     /// How many programs run.
@@ -87,7 +81,7 @@ impl Node {
         self.state.started.lock().unwrap().clone()
     }
 
-    /// The node falls silent, and what runs on it goes on unseen until it is killed here.
+    /// The node falls silent, as one does that has lost its power.
     pub(crate) async fn vanish(&mut self) {
         self.tasks.abort_all();
         while self.tasks.join_next().await.is_some() {}
@@ -95,8 +89,6 @@ impl Node {
             let group = format!("-{pid}");
             let _ = std::process::Command::new("kill").args(["-KILL", "--", &group]).status();
         }
-        let nodes: Api<NodeObject> = Api::all(self.client.clone());
-        let _ = nodes.delete(&self.name, &DeleteParams::default()).await;
     }
 }
 

@@ -57,14 +57,17 @@ async fn serve(client: TcpStream, server: u16, mut network: watch::Receiver<Netw
     let back = async {
         tokio::select! {
             biased;
-            _ = deaf.wait_for(|it| *it == Network::Deaf) => std::future::pending().await,
+            () = becomes(&mut deaf, Network::Deaf) => std::future::pending().await,
             copied = tokio::io::copy(&mut from_server, &mut to_client) => drop(copied),
         }
     };
-    let cut = network.wait_for(|it| *it == Network::Cut);
     tokio::select! {
-        _ = cut => {}
+        () = becomes(&mut network, Network::Cut) => {}
         _ = tokio::io::copy(&mut from_client, &mut to_server) => {}
         () = back => {}
     }
+}
+
+async fn becomes(network: &mut watch::Receiver<Network>, what: Network) {
+    let _ = network.wait_for(|it| *it == what).await;
 }

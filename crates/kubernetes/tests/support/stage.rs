@@ -89,6 +89,14 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// As an engine that is dead: its future is gone, and the work goes on.
+    pub(crate) fn abandon(&self, attempt: &Attempt) {
+        let (reason, grace) = (StopReason::GivenUp, Duration::ZERO);
+        attempt.cancellation().stop(Stop { reason, grace });
+    }
+}
+
 /// Waits for something that must come.
 pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let came = async {
