@@ -14,3 +14,7 @@ mod stage;
 mod contract;
 #[path = "cluster/faults.rs"]
 mod faults;
+#[path = "cluster/crashes.rs"]
+mod crashes;
+#[path = "cluster/measure.rs"]
+mod measure;
