@@ -21,7 +21,7 @@ const ARROWS: [(&str, &[&str], &[&str]); 11] = [
         &["core", "package", "scheduler", "adapters", "store", "postgres", "http", "webhooks"],
         &[],
     ),
-    ("jobwright", &["core", "package", "scheduler", "adapters", "store"], &["http", "postgres"]),
+    ("jobwright", &["core", "package", "scheduler", "adapters", "store"], &["http", "kubernetes", "postgres"]),
 ];
 
 /// What a library never brings along: the program that embeds it chooses these.
