@@ -13,15 +13,29 @@ const ARROWS: [(&str, &[&str], &[&str]); 11] = [
     ("adapters", &["core"], &[]),
     ("store", &["core"], &[]),
     ("postgres", &["core"], &["adapters", "scheduler", "store"]),
-    ("kubernetes", &["adapters", "core"], &["scheduler", "store"]),
+    ("kubernetes", &["adapters", "core"], &["package", "scheduler", "store"]),
     ("webhooks", &["scheduler", "core"], &["adapters", "store"]),
     ("http", &["scheduler", "package", "core"], &["adapters", "store"]),
     (
         "cli",
-        &["core", "package", "scheduler", "adapters", "store", "postgres", "http", "webhooks"],
+        &[
+            "core",
+            "package",
+            "scheduler",
+            "adapters",
+            "store",
+            "postgres",
+            "http",
+            "webhooks",
+            "kubernetes",
+        ],
         &[],
     ),
-    ("jobwright", &["core", "package", "scheduler", "adapters", "store"], &["http", "kubernetes", "postgres"]),
+    (
+        "jobwright",
+        &["core", "package", "scheduler", "adapters", "store"],
+        &["http", "kubernetes", "postgres"],
+    ),
 ];
 
 /// What a library never brings along: the program that embeds it chooses these.

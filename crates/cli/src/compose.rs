@@ -74,7 +74,7 @@ pub(crate) async fn open(
 ) -> anyhow::Result<Composed> {
     folder::make(data)?;
     let store = store::Opened::open(&config.store, data).await?;
-    let executors::Ready { mut builder, roots } = executors::build(config, data);
+    let executors::Ready { mut builder, roots, guarded } = executors::build(config, data).await?;
     let meter = Meter::new();
     let secrets: Arc<dyn SecretSource> = Arc::new(secrets::build(&config.secrets, data)?);
     builder = builder.shared_store(store.shared()).observer(meter.clone());
@@ -86,8 +86,8 @@ pub(crate) async fn open(
     }
     // Before the engine, which may begin attempts at once.
     let (held, guard) = match (purpose, &store) {
-        (Purpose::Work, store::Opened::Shared(_)) if !roots.is_empty() => {
-            (Some(folder::hold(data)?), Some(Guard::start(roots.iter().cloned().collect())?))
+        (Purpose::Work, store::Opened::Shared(_)) if !guarded.is_empty() => {
+            (Some(folder::hold(data)?), Some(Guard::start(guarded)?))
         }
         _ => (None, None),
     };

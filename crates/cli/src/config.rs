@@ -5,6 +5,7 @@
 //! `docs/configuration.md`.
 
 mod executor;
+mod kubernetes;
 mod levels;
 mod place;
 mod quantity;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Deserializer};
 use toml::de::DeTable;
 
 pub(crate) use executor::{Executor, Keep, Local, Mock, Outcome};
+pub(crate) use kubernetes::Kubernetes;
 pub(crate) use levels::levels;
 pub(crate) use place::ConfigError;
 use place::Document;

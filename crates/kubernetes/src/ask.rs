@@ -29,8 +29,9 @@ impl Ask {
         let refuse = |why: String| Failure::permanent("payload", why);
         let ask = match payload.get(FIELD) {
             None | Some(Value::Null) => Self::default(),
-            Some(field) => Self::deserialize(field)
-                .map_err(|error| refuse(format!("payload field `{FIELD}` cannot be read: {error}")))?,
+            Some(field) => Self::deserialize(field).map_err(|error| {
+                refuse(format!("payload field `{FIELD}` cannot be read: {error}"))
+            })?,
         };
         if let Some(account) = &ask.service_account
             && !settings.service_accounts.contains(account)

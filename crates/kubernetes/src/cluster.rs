@@ -326,8 +326,8 @@ impl Cluster for Kubernetes {
 
     async fn observe(&self, _: &[Job]) -> Result<Survey, Trouble> {
         let mut watches = self.watches.lock().await;
-        let watches = watches
-            .get_or_insert_with(|| Watches::new(self.jobs(), self.pods(), &self.prefix));
+        let watches =
+            watches.get_or_insert_with(|| Watches::new(self.jobs(), self.pods(), &self.prefix));
         self.listen(watches).await.map(Survey::news)
     }
 

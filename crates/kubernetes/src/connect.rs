@@ -37,10 +37,8 @@ impl Connection {
     /// # Errors
     /// The file is not there or cannot be used, or there is none, and this is no pod.
     pub async fn config(&self) -> Result<Config, ConnectError> {
-        let refused = |why: &dyn std::error::Error| ConnectError {
-            place: self.spelled(),
-            why: chain(why),
-        };
+        let refused =
+            |why: &dyn std::error::Error| ConnectError { place: self.spelled(), why: chain(why) };
         if self.kubeconfig.is_none() && self.context.is_none() {
             return Config::infer().await.map_err(|error| refused(&error));
         }

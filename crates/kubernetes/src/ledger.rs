@@ -262,8 +262,7 @@ impl Entry {
     /// Takes a sight of a pod. Of several, which a Job should not have, the first one counts,
     /// unless another one did the work.
     fn see(&mut self, uid: Uid, sight: Sight) {
-        let has_succeeded =
-            |it: &Sight| it.state == State::Ended(End::Work(ProcessEnd::Exit(0)));
+        let has_succeeded = |it: &Sight| it.state == State::Ended(End::Work(ProcessEnd::Exit(0)));
         let is_first = self.pod.as_ref().is_none_or(|(known, _)| *known == uid);
         if is_first || has_succeeded(&sight) {
             self.pod = Some((uid, sight));
@@ -293,7 +292,8 @@ impl Entry {
     /// Something must come, and has not.
     fn lacks_news(&self) -> bool {
         let over = self.sight().is_some_and(Sight::is_over);
-        !self.is_settled() && (self.is_taken_away() || self.interrupted || self.end.is_some() && !over)
+        !self.is_settled()
+            && (self.is_taken_away() || self.interrupted || self.end.is_some() && !over)
     }
 
     fn state(&self) -> State {

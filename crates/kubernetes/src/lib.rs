@@ -38,6 +38,7 @@ pub use cluster::SetupError;
 pub use connect::ConnectError;
 pub use connect::Connection;
 pub use manifest::Order;
+pub use settings::PodError;
 pub use settings::Settings;
 
 pub use k8s_openapi;

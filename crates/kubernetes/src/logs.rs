@@ -167,7 +167,8 @@ mod tests {
         let text = "2026-01-01T00:00:00.5Z one\n2026-01-01T00:00:01Z \n2026-01-01T00:00:02Z a b\n";
         for size in 1..text.len() {
             let mut lines = Lines::default();
-            let read: Vec<u8> = text.as_bytes().chunks(size).flat_map(|it| lines.take(it)).collect();
+            let read: Vec<u8> =
+                text.as_bytes().chunks(size).flat_map(|it| lines.take(it)).collect();
             assert_eq!(String::from_utf8(read).unwrap(), "one\n\na b\n", "in pieces of {size}");
         }
     }

@@ -214,8 +214,7 @@ fn program(
     let words = work.command().iter().map(|word| literal(word));
     container.command = Some(match &settings.shell {
         Some(shell) => {
-            let stdin =
-                work.stdin().map_or("/dev/null".to_owned(), |_| format!("{RUN}/{STDIN}"));
+            let stdin = work.stdin().map_or("/dev/null".to_owned(), |_| format!("{RUN}/{STDIN}"));
             let begin = [shell.clone(), "-c".into(), literal(SCRIPT), "jobwright".into(), stdin];
             begin.into_iter().chain(words).collect()
         }

@@ -1,10 +1,13 @@
 //! What an installation says about the pods of its attempts.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jobwright_adapters::remote::Resources;
-use k8s_openapi::api::core::v1::PodTemplateSpec;
-use std::time::Duration;
+use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use thiserror::Error;
 
 /// How attempts become pods.
 #[derive(Debug, Clone)]
@@ -52,5 +55,78 @@ impl Default for Settings {
             keep: Duration::from_secs(24 * 3600),
             labels: BTreeMap::new(),
         }
+    }
+}
+
+/// A pod that the cluster would not understand as it was meant.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PodError {
+    /// It is no `PodSpec`.
+    #[error("`pod` is no PodSpec: {0}")]
+    Shape(#[source] serde_json::Error),
+    /// A field is not known, and would be left out in silence.
+    #[error(
+        "`pod` has a field `{0}` that no PodSpec has: it is spelled as in Kubernetes's manuals"
+    )]
+    Unknown(String),
+}
+
+impl Settings {
+    /// Takes what every pod begins as, in the cluster's own words: a `PodSpec` with the names of
+    /// its fields as they stand in Kubernetes's manuals.
+    ///
+    /// # Errors
+    /// It is none, or has a field that none has.
+    pub fn pod(mut self, spec: &Value) -> Result<Self, PodError> {
+        let read = PodSpec::deserialize(spec).map_err(PodError::Shape)?;
+        let known = serde_json::to_value(&read).map_err(PodError::Shape)?;
+        if let Some(field) = unknown(spec, &known) {
+            return Err(PodError::Unknown(field));
+        }
+        self.template.spec = Some(read);
+        Ok(self)
+    }
+}
+
+/// Finds a field that was left out when a document was read.
+fn unknown(written: &Value, read: &Value) -> Option<String> {
+    match (written, read) {
+        (Value::Object(written), Value::Object(read)) => {
+            written.iter().find_map(|(name, value)| match read.get(name) {
+                Some(read) => unknown(value, read).map(|rest| format!("{name}.{rest}")),
+                // What is empty need not be written.
+                None if value.is_null() || *value == json!([]) || *value == json!({}) => None,
+                None => Some(name.clone()),
+            })
+        }
+        (Value::Array(written), Value::Array(read)) => {
+            let items = written.iter().zip(read).enumerate();
+            items.into_iter().find_map(|(at, (written, read))| {
+                unknown(written, read).map(|rest| format!("{at}.{rest}"))
+            })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_is_taken_as_it_is_written_or_not_at_all() {
+        let pod = json!({ "nodeSelector": { "disk": "fast" }, "containers": [],
+            "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": "data" } }] });
+        let settings = Settings::default().pod(&pod).unwrap();
+        assert_eq!(settings.template.spec.unwrap().volumes.unwrap().len(), 1);
+        let check = |pod: Value, expect: &str| {
+            let error = Settings::default().pod(&pod).unwrap_err().to_string();
+            assert!(error.contains(expect), "{pod}: {error}");
+        };
+        check(json!({ "node_selector": {} , "nodeSelectors": { "a": "b" } }), "`nodeSelectors`");
+        let container = json!({ "name": "work", "resources": { "limit": { "cpu": "1" } } });
+        check(json!({ "containers": [container] }), "`containers.0.resources.limit`");
+        check(json!({ "volumes": "data" }), "is no PodSpec");
     }
 }

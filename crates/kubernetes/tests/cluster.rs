@@ -12,9 +12,9 @@ mod stage;
 
 #[path = "cluster/contract.rs"]
 mod contract;
-#[path = "cluster/faults.rs"]
-mod faults;
 #[path = "cluster/crashes.rs"]
 mod crashes;
+#[path = "cluster/faults.rs"]
+mod faults;
 #[path = "cluster/measure.rs"]
 mod measure;

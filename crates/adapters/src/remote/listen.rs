@@ -50,7 +50,8 @@ impl<C: Cluster> Remote<C> {
     /// Reads what an attempt says, to its end. Dropping the future keeps what was read.
     async fn listen(&self, seat: &Seat<'_, C>, handle: &Handle, capture: &mut Option<Capture>) {
         let mut sightings = seat.sightings();
-        let has_begun = |it: &Option<State>| matches!(it, Some(State::Running(_) | State::Ended(_)));
+        let has_begun =
+            |it: &Option<State>| matches!(it, Some(State::Running(_) | State::Ended(_)));
         if sightings.wait_for(has_begun).await.is_err() {
             return;
         }

@@ -1,9 +1,13 @@
 //! The executors of a configuration.
 
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context;
 use jobwright_adapters::local::{Keep, Limits};
 use jobwright_adapters::mock::Act;
 use jobwright_adapters::{LocalProcessExecutor, MockExecutor};
@@ -15,31 +19,57 @@ use crate::config::{self, Bytes, Config, Executor, Local, Mock, Outcome};
 /// Where local processes have their folders where nothing is said, below the data folder.
 const JOBS: &str = "jobs";
 
-/// A builder that has its executors and pools, and the folders in which attempts leave their logs.
+/// A builder that has its executors and pools.
 pub(super) struct Ready {
     pub(super) builder: EngineBuilder,
+    /// The folders in which attempts leave their logs.
     pub(super) roots: BTreeSet<PathBuf>,
+    /// Those of them whose attempts are processes of this server.
+    pub(super) guarded: Vec<PathBuf>,
 }
 
-pub(super) fn build(config: &Config, data: &Path) -> Ready {
+/// Makes the executors.
+///
+/// # Errors
+/// A cluster cannot be named in this way; none is asked.
+pub(super) async fn build(config: &Config, data: &Path) -> anyhow::Result<Ready> {
     let mut builder = Engine::builder().executor_advice(advice);
-    let mut roots = BTreeSet::new();
+    let (mut roots, mut guarded) = (BTreeSet::new(), BTreeSet::new());
+    let place = |folder: Option<&Path>| {
+        let root = data.join(folder.unwrap_or(Path::new(JOBS)));
+        std::path::absolute(&root).unwrap_or(root)
+    };
     for (name, executor) in &config.executors {
         builder = match executor {
             Executor::Mock(mock) => builder.executor(name, pretending(mock)),
             Executor::Local(local) => {
-                let root = data.join(local.folder.as_deref().unwrap_or(Path::new(JOBS)));
-                let root = std::path::absolute(&root).unwrap_or(root);
+                let root = place(local.folder.as_deref());
                 let executor = processes(local, &root);
+                guarded.insert(root.clone());
                 roots.insert(root);
                 builder.executor(name, executor)
+            }
+            #[cfg(feature = "kubernetes")]
+            Executor::Kubernetes(said) => {
+                let root = place(said.folder.as_deref());
+                let executor = kubernetes::jobs(said, &root).await;
+                let executor =
+                    executor.with_context(|| format!("executor `{name}` cannot be used"))?;
+                roots.insert(root);
+                builder.executor(name, executor)
+            }
+            #[cfg(not(feature = "kubernetes"))]
+            Executor::Kubernetes(_) => {
+                let message = "this program was built without the feature `kubernetes`";
+                return Err(anyhow::anyhow!(message))
+                    .with_context(|| format!("executor `{name}` cannot be used"));
             }
         };
     }
     for (name, limit) in &config.pools {
         builder = builder.pool(name.as_str(), limit.get());
     }
-    Ready { builder, roots }
+    Ok(Ready { builder, roots, guarded: guarded.into_iter().collect() })
 }
 
 /// What to do when a step names an executor that there is not.

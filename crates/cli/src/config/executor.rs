@@ -10,17 +10,20 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use super::kubernetes::Kubernetes;
 use super::place::{ConfigError, Document};
 use super::quantity::{Bytes, Period};
 
 /// The kinds that there are.
-const KINDS: [&str; 2] = ["local", "mock"];
+const KINDS: [&str; 3] = ["kubernetes", "local", "mock"];
 
 /// What runs steps.
 #[derive(Debug, Clone)]
 pub(crate) enum Executor {
     /// Processes of this machine.
     Local(Local),
+    /// Jobs of a Kubernetes cluster.
+    Kubernetes(Box<Kubernetes>),
     /// Nothing: steps end as they are told to, so that a package can be tried.
     Mock(Mock),
 }
@@ -149,7 +152,7 @@ fn one(
 ) -> Result<Executor, ConfigError> {
     let Some(kind) = keys.get("kind") else {
         let message = format!(
-            "executor `{}` has no `kind`: write `kind = \"local\"` to run processes, or `kind = \"mock\"` to pretend",
+            "executor `{}` has no `kind`: write `kind = \"local\"` to run processes, `kind = \"kubernetes\"` to run Jobs of a cluster, or `kind = \"mock\"` to pretend",
             name.get_ref(),
         );
         return Err(document.wrong(Some(name.span()), &message));
@@ -160,13 +163,16 @@ fn one(
     let refuse = |error| document.refuse(&error);
     let executor = match kind.get_ref().as_str() {
         Some("local") => Executor::Local(Local::deserialize(rest).map_err(refuse)?),
+        Some("kubernetes") => {
+            Executor::Kubernetes(Box::new(Kubernetes::deserialize(rest).map_err(refuse)?))
+        }
         Some("mock") => Executor::Mock(Mock::deserialize(rest).map_err(refuse)?),
         Some(other) => {
             return Err(document.wrong(Some(kind.span()), &unknown_kind(other)));
         }
         None => {
             let found = kind.get_ref().type_str();
-            let message = format!("expected `kind` to be `local` or `mock`, found {found}");
+            let message = format!("expected `kind` to be {}, found {found}", kinds("or"));
             return Err(document.wrong(Some(kind.span()), &message));
         }
     };
@@ -200,6 +206,7 @@ fn unknown_kind(found: &str) -> String {
     let lower = found.to_lowercase();
     let meant = match lower.as_str() {
         "process" | "processes" | "shell" | "exec" | "command" => Some("local"),
+        "k8s" | "kube" | "pod" | "job" => Some("kubernetes"),
         "fake" | "dummy" | "test" | "none" => Some("mock"),
         other => KINDS
             .into_iter()
@@ -209,5 +216,11 @@ fn unknown_kind(found: &str) -> String {
             .map(|(_, kind)| kind),
     };
     let meant = meant.map(|kind| format!(", did you mean `{kind}`?")).unwrap_or_default();
-    format!("unknown kind of executor `{found}`, there are `{}`{meant}", KINDS.join("` and `"))
+    format!("unknown kind of executor `{found}`, there are {}{meant}", kinds("and"))
+}
+
+/// The kinds, as a part of a sentence.
+fn kinds(last: &str) -> String {
+    let (end, begin) = KINDS.split_last().unwrap_or((&"", &[]));
+    format!("`{}` {last} `{end}`", begin.join("`, `"))
 }

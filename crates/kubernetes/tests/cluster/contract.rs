@@ -64,14 +64,14 @@ async fn the_contract_of_executors_holds() {
 async fn a_program_finds_what_it_finds_on_local_processes() {
     let stage = stage();
     let secrets: Api<Secret> = Api::namespaced(stage.cluster.client().await, "default");
-    let secret = json!({ "metadata": { "name": "secrets" }, "stringData": { "key": "hunter2-long" } });
+    let secret =
+        json!({ "metadata": { "name": "secrets" }, "stringData": { "key": "hunter2-long" } });
     let secret = serde_json::from_value(secret).unwrap();
     secrets.create(&PostParams::default(), &secret).await.unwrap();
     let mut settings = settings("played");
     settings.secret = Some("secrets".to_owned());
     settings.labels = BTreeMap::from([("team".to_owned(), "till".to_owned())]);
-    let executor =
-        executor(stage.cluster.config().await, settings, stage.root(), stage.options());
+    let executor = executor(stage.cluster.config().await, settings, stage.root(), stage.options());
     let script = r#"read -r line
         ./tools/count.sh
         printf '{"line":"%s","word":"%s","key":"%s","rows":"%s","input":%s,"arg":"%s"}' \

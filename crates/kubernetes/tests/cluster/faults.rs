@@ -97,8 +97,7 @@ async fn a_node_is_gone() {
             "effect": "NoExecute", "tolerationSeconds": 1 })
     });
     spec.tolerations = Some(serde_json::from_value(json!(tolerations)).unwrap());
-    let executor =
-        executor(stage.cluster.config().await, settings, stage.root(), stage.options());
+    let executor = executor(stage.cluster.config().await, settings, stage.root(), stage.options());
     let attempt = shell("sleep 300").build();
     let (end, ()) = tokio::join!(executor.execute(attempt), async {
         until("it runs", || node.running() == 1).await;
@@ -193,7 +192,8 @@ async fn a_pod_or_a_job_that_somebody_deletes_is_told() {
     let client = stage.cluster.client().await;
     let (jobs, pods): (Api<Job>, Api<Pod>) =
         (Api::namespaced(client.clone(), "default"), Api::namespaced(client, "default"));
-    let ours = ListParams::default().labels(&format!("jobwright/engine={}", options.prefix.as_str()));
+    let ours =
+        ListParams::default().labels(&format!("jobwright/engine={}", options.prefix.as_str()));
     let (end, ()) = tokio::join!(executor.execute(shell("sleep 300").job(1).build()), async {
         until("it runs", || stage.node.running() == 1).await;
         pods.delete_collection(&DeleteParams::default(), &ours).await.unwrap();
@@ -213,10 +213,7 @@ async fn a_pod_or_a_job_that_somebody_deletes_is_told() {
     until_none(&jobs, &ours).await;
 }
 
-async fn until_none(
-    jobs: &Api<k8s_openapi::api::batch::v1::Job>,
-    which: &kube::api::ListParams,
-) {
+async fn until_none(jobs: &Api<k8s_openapi::api::batch::v1::Job>, which: &kube::api::ListParams) {
     let gone = async {
         while !jobs.list(which).await.unwrap().items.is_empty() {
             sleep(Duration::from_millis(50)).await;

@@ -55,7 +55,9 @@ async fn an_engine_costs_little_more_than_the_clusters_own_client() {
         let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
         let each = requests as f64 / JOBS as f64;
-        println!("{JOBS} jobs: client {theirs:.2?}, engine {ours:.2?}, ratio {ratio:.2}, {each:.2} requests a job");
+        println!(
+            "{JOBS} jobs: client {theirs:.2?}, engine {ours:.2?}, ratio {ratio:.2}, {each:.2} requests a job"
+        );
         assert!(each <= 3.0, "{each} requests a job");
         ratios.push(ratio);
     }
@@ -134,7 +136,8 @@ async fn bare(stage: &Stage, round: usize) -> Duration {
 }
 
 fn manifest(round: usize, number: usize) -> Job {
-    let labels = json!({ "bare": round.to_string(), "jobwright/key": format!("bare-{round}-{number}") });
+    let labels =
+        json!({ "bare": round.to_string(), "jobwright/key": format!("bare-{round}-{number}") });
     let container = json!({ "name": "work", "image": "played/any", "workingDir": "/jobwright/work",
         "command": ["/bin/sh", "-c", "\"$@\"; exit", "sh", "/bin/true"],
         "volumeMounts": [{ "name": "work", "mountPath": "/jobwright/work" }] });

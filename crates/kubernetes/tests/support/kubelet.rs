@@ -83,9 +83,13 @@ pub(crate) async fn start(cluster: &Cluster) -> Result<(), String> {
     let late = |_| format!("the kubelet is not ready:\n{}", cluster.log("kubelet"));
     timeout(START, ready).await.map_err(late)?;
     // It refuses an address of loopback, so the API server is told where its logs are.
-    let address = json!({ "status": { "addresses": [{ "type": "Hostname", "address": "localhost" }] } });
+    let address =
+        json!({ "status": { "addresses": [{ "type": "Hostname", "address": "localhost" }] } });
     let patch = Patch::Strategic(&address);
-    nodes.patch_status("node", &PatchParams::default(), &patch).await.map_err(|it| it.to_string())?;
+    nodes
+        .patch_status("node", &PatchParams::default(), &patch)
+        .await
+        .map_err(|it| it.to_string())?;
     Ok(())
 }
 

@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use jobwright_adapters::remote::{Options, Prefix};
-use jobwright_kubernetes::{Kubernetes, KubernetesExecutor, Settings};
 use jobwright_core::{Attempt, CancelReason, Stop, StopReason};
+use jobwright_kubernetes::{Kubernetes, KubernetesExecutor, Settings};
 use kube::Config;
 use serde_json::json;
 use tokio::runtime::Runtime;
