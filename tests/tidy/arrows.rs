@@ -6,7 +6,7 @@ use crate::source::Breach;
 
 /// A crate, what it may depend on, and what its tests may use besides. What is not here is
 /// forbidden; siblings never meet.
-const ARROWS: [(&str, &[&str], &[&str]); 12] = [
+const ARROWS: [(&str, &[&str], &[&str]); 13] = [
     ("core", &[], &[]),
     ("package", &["core"], &[]),
     ("scheduler", &["core"], &["adapters", "store"]),
@@ -15,6 +15,7 @@ const ARROWS: [(&str, &[&str], &[&str]); 12] = [
     ("store", &["core"], &[]),
     ("postgres", &["core"], &["adapters", "scheduler", "store"]),
     ("spark", &["adapters", "core"], &["scheduler", "store"]),
+    ("kubernetes", &["adapters", "core"], &["package", "scheduler", "store"]),
     ("webhooks", &["scheduler", "core"], &["adapters", "store"]),
     ("http", &["scheduler", "package", "core"], &["adapters", "store"]),
     (
@@ -30,13 +31,14 @@ const ARROWS: [(&str, &[&str], &[&str]); 12] = [
             "postgres",
             "http",
             "webhooks",
+            "kubernetes",
         ],
         &[],
     ),
     (
         "jobwright",
         &["core", "package", "scheduler", "adapters", "store"],
-        &["http", "postgres", "slurm", "spark"],
+        &["http", "kubernetes", "postgres", "slurm", "spark"],
     ),
 ];
 

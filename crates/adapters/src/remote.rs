@@ -31,6 +31,7 @@ mod follow;
 mod gate;
 mod hand_over;
 mod key;
+mod listen;
 mod lookups;
 mod resources;
 mod seat;
@@ -218,9 +219,9 @@ impl<C: Cluster> Remote<C> {
         drop(order);
         self.board.accept(job.key(), &handle);
         job.attempt().started(handle.clone()).await;
-        let ended = self.follow(&seat, &handle).await;
+        let (ended, heard) = self.attend(&seat, &handle).await;
         seat.leave();
-        self.conclude(job, &handle, ended).await
+        self.conclude(job, &handle, ended, heard).await
     }
 
     async fn take_up(&self, attempt: Attempt) -> Option<Result<Success, Failure>> {
@@ -239,9 +240,9 @@ impl<C: Cluster> Remote<C> {
         if job.attempt().handle() != Some(&handle) {
             job.attempt().started(handle.clone()).await;
         }
-        let ended = self.follow(&seat, &handle).await;
+        let (ended, heard) = self.attend(&seat, &handle).await;
         seat.leave();
-        match self.conclude(job, &handle, ended).await {
+        match self.conclude(job, &handle, ended, heard).await {
             Err(failure) if failure.class == FailureClass::Lost && failure.code == "lost" => None,
             end => Some(end),
         }

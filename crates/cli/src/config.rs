@@ -5,6 +5,7 @@
 //! `docs/configuration.md`.
 
 mod executor;
+mod kubernetes;
 mod levels;
 mod place;
 mod quantity;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Deserializer};
 use toml::de::DeTable;
 
 pub(crate) use executor::{Executor, Keep, Local, Mock, Outcome, Spark, SparkSubmit};
+pub(crate) use kubernetes::Kubernetes;
 pub(crate) use levels::levels;
 pub(crate) use place::ConfigError;
 use place::Document;

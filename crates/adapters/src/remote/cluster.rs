@@ -82,7 +82,18 @@ pub trait Cluster: Send + Sync + 'static {
         Ok(Fence::Open)
     }
 
-    /// Fetches what an ended attempt said and left. What is not there any more is left out.
+    /// Opens what an attempt says, as it says it, from its begin to its end. Asked once, when it is
+    /// first seen running or ended; nothing where only [`Cluster::output`] has it.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    async fn stream(&self, job: &Job, handle: &Handle) -> Result<Option<Output>, Trouble> {
+        let _ = (job, handle);
+        Ok(None)
+    }
+
+    /// Fetches what an ended attempt said and left; of what it said nothing is needed where
+    /// [`Cluster::stream`] had it. What is not there any more is left out.
     ///
     /// # Errors
     /// See [`Trouble`].

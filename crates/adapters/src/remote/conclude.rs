@@ -16,7 +16,7 @@ use crate::local::conclusion::Conclusion;
 use crate::local::folder::{Folder, LOG, OUTPUT};
 use crate::local::reattach::{tail, told};
 use crate::local::start::{chain, io_failure};
-use crate::log::{LogEnd, LogWriter, ProcessEnd};
+use crate::log::{LogEnd, ProcessEnd};
 use crate::mask::Masker;
 
 /// The signals by which clusters stop programs.
@@ -30,6 +30,7 @@ impl<C: Cluster> Remote<C> {
         job: &Job,
         handle: &Handle,
         ended: Ended,
+        heard: Option<Capture>,
     ) -> Result<Success, Failure> {
         let Some(end) = ended.end else { return Err(self.lost(handle)) };
         let process = match &end {
@@ -39,7 +40,7 @@ impl<C: Cluster> Remote<C> {
         };
         let Ended { stopped, killed, .. } = ended;
         let log_end = LogEnd { process, stopped, killed, leftovers: false };
-        let kept = self.keep(job, handle, log_end).await;
+        let kept = self.keep(job, handle, log_end, heard).await;
         let Kept { folder, end: log_end, tail, masker } = kept.map_err(|failure| *failure)?;
         self.cluster.release(job, handle).await;
         let attempt = job.attempt();
@@ -80,40 +81,45 @@ impl<C: Cluster> Remote<C> {
     }
 
     /// Puts what it said and left into its folder, once.
-    async fn keep(&self, job: &Job, handle: &Handle, end: LogEnd) -> Result<Kept, Box<Failure>> {
+    async fn keep(
+        &self,
+        job: &Job,
+        handle: &Handle,
+        end: LogEnd,
+        heard: Option<Capture>,
+    ) -> Result<Kept, Box<Failure>> {
         let attempt = job.attempt();
         let io = |what: &'static str| move |error: io::Error| io_failure(what, &error);
         let folder = self.folder(job).map_err(io("the folder of the attempt cannot be used"))?;
         let masker = Masker::new(attempt.secrets())
             .map_err(|error| Failure::permanent("secret", chain(&error)))?;
         let log = io("the log of the attempt cannot be kept");
-        if let (_, Some(before)) = told(&folder).map_err(log)?
+        if heard.is_none()
+            && let (_, Some(before)) = told(&folder).map_err(log)?
             && before.process != ProcessEnd::Dropped
         {
             let tail = tail(&folder).map_err(log)?;
             return Ok(Kept { folder, end: before, tail, masker });
         }
-        let Output { out, err, result } = self.fetch(job, handle).await;
-        if let Some(result) = result {
+        let mut output = self.fetch(job, handle).await;
+        if let Some(result) = output.result.take() {
             folder.replace(OUTPUT, &result).map_err(io("the result cannot be kept"))?;
         }
-        folder.remove_file(LOG).map_err(log)?;
-        let file = folder.create_file(LOG).map_err(log)?;
-        let log = LogWriter::new(file, self.options.log_cap);
-        let mut capture = Capture::new(attempt.clone(), masker, log, out, err);
-        capture.begin(handle.as_str());
-        while !capture.is_closed() {
-            tokio::select! {
-                () = capture.out.fill() => capture.take(),
-                () = capture.err.fill() => capture.take(),
+        let capture = match heard {
+            Some(capture) => capture,
+            None => {
+                let mut capture = self.begin_log(job, &folder, masker, output).map_err(log)?;
+                capture.begin(handle.as_str());
+                capture.read().await;
+                capture
             }
-        }
+        };
         let (tail, masker) = capture.end(end);
         Ok(Kept { folder, end, tail, masker })
     }
 
     /// Opens the folder of an attempt; makes it where another engine had it elsewhere.
-    fn folder(&self, job: &Job) -> io::Result<Folder> {
+    pub(super) fn folder(&self, job: &Job) -> io::Result<Folder> {
         match Folder::open(job.root(), job.attempt())? {
             Some(folder) => Ok(folder),
             None => Folder::create(job.root(), job.attempt()).map(|(folder, _)| folder),

@@ -41,6 +41,7 @@ impl<C: Cluster> Remote<C> {
         let mut sightings = seat.sightings();
         let mut stopping: Option<Stopping> = None;
         let mut is_away = false;
+        let mut told: Option<State> = None;
         loop {
             let state = sightings.borrow_and_update().clone();
             let done = |end| {
@@ -60,12 +61,16 @@ impl<C: Cluster> Remote<C> {
                     },
                     Some(_) | None => return done(None),
                 },
+                // What its program says about its progress is worth more than the same again.
+                Some(state) if told.as_ref() == Some(&state) => attempt.heartbeat(),
                 Some(State::Waiting(why)) => {
                     attempt.heartbeat();
+                    told = Some(State::Waiting(why.clone()));
                     attempt.progress(0, &format!("waits on {}: {why}", self.cluster.name()));
                 }
                 Some(State::Running(place)) => {
                     attempt.heartbeat();
+                    told = Some(State::Running(place.clone()));
                     let name = self.cluster.name();
                     let place = if place.is_empty() { place } else { format!(" ({place})") };
                     attempt.progress(0, &format!("runs on {name}{place}"));
@@ -85,7 +90,7 @@ impl<C: Cluster> Remote<C> {
                 }
                 () = self.beat(attempt) => {}
                 () = self.circuit.turned(is_away) => {
-                    is_away = !is_away;
+                    (is_away, told) = (!is_away, None);
                     self.circuit.tell(|trouble| self.tell_waiting(seat.job(), trouble));
                 }
             }

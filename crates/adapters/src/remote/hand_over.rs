@@ -46,7 +46,14 @@ impl<C: Cluster> Remote<C> {
             seat.may_exist();
             let sent = within(self.options.call_time, self.cluster.submit(job, order)).await;
             self.note(&sent);
-            drop(permit);
+            match &sent {
+                Err(Trouble::Busy { after, .. }) => self.gate.hold(permit, *after),
+                Ok(_) => {
+                    self.gate.went_well();
+                    drop(permit);
+                }
+                Err(_) => drop(permit),
+            }
             let is_taken = match sent {
                 Ok(Submitted::Accepted(handle)) => return Ok(handle),
                 Ok(Submitted::Refused(failure)) => {
@@ -123,9 +130,9 @@ impl<C: Cluster> Remote<C> {
     /// Rests after a submission of which nothing is left.
     async fn rest(&self, job: &Job, trouble: &Trouble, tries: u32) {
         self.tell_waiting(job, trouble);
-        match trouble {
-            Trouble::Busy { after, .. } => self.gate.hold(*after),
-            Trouble::Unsent(_) | Trouble::Unanswered(_) | Trouble::Denied(_) => {}
+        if let Trouble::Busy { .. } = trouble {
+            // The gate knows for how long.
+            return;
         }
         tokio::select! {
             _ = job.attempt().cancellation().wait() => {}

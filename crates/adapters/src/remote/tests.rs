@@ -11,6 +11,7 @@ use jobwright_core::{
     StopReason, Success,
 };
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 use tokio::time::sleep;
 
 use super::{Fence, Options, Prefix, RemoteExecutor};
@@ -229,6 +230,29 @@ async fn what_it_said_is_where_local_processes_leave_it() {
     assert_eq!(lines.last().map(String::as_str), Some("exit 0"));
     assert!(lines.contains(&"out the key is ***".to_owned()), "{lines:?}");
     assert!(lines.contains(&"err careful".to_owned()), "{lines:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_it_says_is_heard_while_it_runs() {
+    let rig = Rig::new();
+    let (mut said, ear) = (rig.fake.speaks(), Arc::new(Ear::default()));
+    let (executor, attempt) = (rig.executor(), hangs().reporter(ear.clone()).build());
+    let (end, ()) = tokio::join!(executor.execute(attempt), async {
+        sleep(Duration::from_secs(1)).await;
+        rig.fake.run_all();
+        sleep(Duration::from_secs(1)).await;
+        said.write_all(b"::progress 42 half\n").await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(ear.words().last().map(String::as_str), Some("half"), "{:?}", ear.words());
+        rig.fake.end_all(0);
+        sleep(Duration::from_secs(1)).await;
+        said.write_all(b"and a late word\n").await.unwrap();
+        drop(said);
+    });
+    assert_eq!(end.unwrap(), Success::with(json!(3)));
+    let log = std::fs::read_to_string(rig.folder.path().join("1/1-1/out.log")).unwrap();
+    assert!(log.contains(" ::progress 42 half\n") && log.contains(" and a late word\n"), "{log}");
+    assert!(!log.contains("careful"), "what was heard is not fetched again: {log}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,7 @@
 //! The executors of a configuration.
 
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod slurm;
 mod spark;
 
@@ -45,6 +47,7 @@ pub(super) async fn build(
         let total = match executor {
             Executor::Mock(mock) => mock.total_slots,
             Executor::Local(local) => local.total_slots,
+            Executor::Kubernetes(said) => said.total_slots,
             Executor::Slurm(slurm) => slurm.total_slots,
             Executor::Spark(spark) => spark.total_slots,
             Executor::SparkSubmit(submit) => submit.total_slots,
@@ -60,6 +63,18 @@ pub(super) async fn build(
                 let executor = processes(local, &root);
                 guarded.insert(root);
                 builder.executor(name, executor)
+            }
+            #[cfg(feature = "kubernetes")]
+            Executor::Kubernetes(said) => {
+                let root = absolute(data.join(said.folder.as_deref().unwrap_or(Path::new(JOBS))));
+                let executor = kubernetes::jobs(said, &root).await;
+                roots.insert(root);
+                builder.executor(name, executor.with_context(wrong)?)
+            }
+            #[cfg(not(feature = "kubernetes"))]
+            Executor::Kubernetes(_) => {
+                let message = "this program was built without the feature `kubernetes`";
+                return Err(anyhow::anyhow!(message)).with_context(wrong);
             }
             Executor::Slurm(slurm) => {
                 let executor = slurm::jobs(slurm, Arc::clone(secrets)).with_context(wrong)?;

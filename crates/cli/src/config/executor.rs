@@ -11,18 +11,21 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use super::kubernetes::Kubernetes;
 use super::place::{ConfigError, Document};
 use super::quantity::{Bytes, Period};
 use super::slurm::Slurm;
 
 /// The kinds that there are.
-const KINDS: [&str; 5] = ["local", "mock", "slurm", "spark", "spark-submit"];
+const KINDS: [&str; 6] = ["kubernetes", "local", "mock", "slurm", "spark", "spark-submit"];
 
 /// What runs steps.
 #[derive(Debug, Clone)]
 pub(crate) enum Executor {
     /// Processes of this machine.
     Local(Local),
+    /// Jobs of a Kubernetes cluster.
+    Kubernetes(Box<Kubernetes>),
     /// Jobs of a Slurm cluster.
     Slurm(Box<Slurm>),
     /// Nothing: steps end as they are told to, so that a package can be tried.
@@ -230,7 +233,7 @@ fn one(
 ) -> Result<Executor, ConfigError> {
     let Some(kind) = keys.get("kind") else {
         let message = format!(
-            "executor `{}` has no `kind`: write `kind = \"local\"` to run processes, `kind = \"slurm\"` to run jobs of a cluster, or `kind = \"mock\"` to pretend",
+            "executor `{}` has no `kind`: write `kind = \"local\"` to run processes, `kind = \"slurm\"` or `kind = \"kubernetes\"` to run jobs of a cluster, or `kind = \"mock\"` to pretend",
             name.get_ref(),
         );
         return Err(document.wrong(Some(name.span()), &message));
@@ -241,6 +244,9 @@ fn one(
     let refuse = |error| document.refuse(&error);
     let executor = match kind.get_ref().as_str() {
         Some("local") => Executor::Local(Local::deserialize(rest).map_err(refuse)?),
+        Some("kubernetes") => {
+            Executor::Kubernetes(Box::new(Kubernetes::deserialize(rest).map_err(refuse)?))
+        }
         Some("slurm") => Executor::Slurm(Box::new(Slurm::deserialize(rest).map_err(refuse)?)),
         Some("mock") => Executor::Mock(Mock::deserialize(rest).map_err(refuse)?),
         Some("spark") => Executor::Spark(Box::new(Spark::deserialize(rest).map_err(refuse)?)),
@@ -263,7 +269,7 @@ fn one(
             check_prefix(submit.prefix.as_ref(), document)?;
         }
         Executor::Spark(spark) => check_prefix(spark.prefix.as_ref(), document)?,
-        Executor::Mock(_) | Executor::Slurm(_) => {}
+        Executor::Kubernetes(_) | Executor::Mock(_) | Executor::Slurm(_) => {}
     }
     Ok(executor)
 }
@@ -314,6 +320,7 @@ fn unknown_kind(found: &str) -> String {
     let meant = match lower.as_str() {
         "process" | "processes" | "shell" | "exec" | "command" => Some("local"),
         "hpc" | "sbatch" | "batch" => Some("slurm"),
+        "k8s" | "kube" | "pod" | "job" => Some("kubernetes"),
         "fake" | "dummy" | "test" | "none" => Some("mock"),
         other => KINDS
             .into_iter()

@@ -11,7 +11,11 @@ fn the_documented_configuration_is_the_default_one() {
     let text = include_str!("../../../../docs/jobwright.toml");
     let mut config = parsed(text).unwrap_or_else(|error| panic!("{error}"));
     let names: Vec<_> = config.executors.keys().map(String::as_str).collect();
-    assert_eq!(names, ["hpc", "local", "photon", "spark", "yarn"]);
+    assert_eq!(names, ["cluster", "hpc", "local", "photon", "spark", "yarn"]);
+    let Executor::Kubernetes(jobs) = &config.executors["cluster"] else { panic!("it has Jobs") };
+    let default =
+        Kubernetes { image: jobs.image.clone(), pod: jobs.pod.clone(), ..Default::default() };
+    assert_eq!(format!("{jobs:?}"), format!("{default:?}"));
     let Executor::Mock(mock) = &config.executors["photon"] else { panic!("photon is pretended") };
     assert_eq!((mock.latency.0, mock.failure_rate.0), (Duration::from_millis(200), 50));
     assert_eq!(mock.slots, NonZeroU32::new(8));
@@ -81,10 +85,10 @@ fn faults_are_told_with_their_place() {
     check("[executors]\nphoton = 3\n", "2:10", "expected a table `[executors.photon]`");
     check("[executors.\"\"]\nkind = \"mock\"\n", "1:12", "a executor name is empty");
     check("[executors.photon]\n", "1:12", "executor `photon` has no `kind`: write");
-    check("[executors.a]\nkind = 3\n", "2:8", "expected `kind` to be `local`, `mock`, `slurm`,");
-    let unknown = "unknown kind of executor `process`, there are `local`, `mock`, `slurm`, `spark` and `spark-submit`, did you mean `local`?";
+    check("[executors.a]\nkind = 3\n", "2:8", "expected `kind` to be `kubernetes`, `local`,");
+    let unknown = "unknown kind of executor `process`, there are `kubernetes`, `local`, `mock`, `slurm`, `spark` and `spark-submit`, did you mean `local`?";
     check("[executors.a]\nkind = \"process\"\n", "2:8", unknown);
-    let unknown = "unknown kind of executor `nomad`, there are `local`, `mock`, `slurm`, `spark` and `spark-submit`\n";
+    let unknown = "unknown kind of executor `nomad`, there are `kubernetes`, `local`, `mock`, `slurm`, `spark` and `spark-submit`\n";
     check("[executors.a]\nkind = \"nomad\"\n", "2:8", unknown);
     check("[executors.a]\nkind = \"spark\"\n", "1:1", "missing field `rest`");
     let spark = "[executors.a]\nkind = \"spark\"\nrest = \"http://m:6066\"\nui = \"http://m:8080\"\nfolder = \"/shared\"\n";
@@ -94,6 +98,11 @@ fn faults_are_told_with_their_place() {
     let text =
         "[executors.a]\nkind = \"spark-submit\"\nmaster = \"yarn\"\ninherit = [\"LD_PRELOAD\"]\n";
     check(text, "4:12", "`LD_PRELOAD` cannot be inherited");
+    check(
+        "[executors.a]\nkind = \"kubernetes\"\nimages = \"x\"\n",
+        "3:1",
+        "unknown field `images`",
+    );
     check("[executors.a]\nkind = \"mock\"\nfolder = \"x\"\n", "3:1", "unknown field `folder`");
     check("[executors.a]\nkind = \"local\"\nslots = 0\n", "3:9", "invalid value: integer `0`");
     check("[executors.a]\nkind = \"mock\"\nfailure-rate = 1.5\n", "3:16", "expected a share");

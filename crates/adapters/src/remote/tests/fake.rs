@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jobwright_core::{Attempt, Failure, Handle, Reporter};
 use tempfile::TempDir;
+use tokio::io::DuplexStream;
 use tokio::time::{Instant, sleep};
 
 use super::super::{
@@ -65,6 +66,7 @@ struct Inner {
     is_away: bool,
     is_deaf: bool,
     is_stubborn: bool,
+    live: Option<DuplexStream>,
     last: u32,
 }
 
@@ -111,6 +113,19 @@ impl Fake {
     pub(super) fn took(&self, attempt: Attempt) {
         let key = Key::new(&Options::default().prefix, attempt.id());
         self.take(&Job::new(attempt, key, Path::new("")));
+    }
+
+    /// What is written here is what the next attempt says while it runs.
+    pub(super) fn speaks(&self) -> DuplexStream {
+        let (here, there) = tokio::io::duplex(1024);
+        self.lock().live = Some(there);
+        here
+    }
+
+    pub(super) fn run_all(&self) {
+        for job in self.lock().jobs.values_mut() {
+            job.state = State::Running(String::new());
+        }
     }
 
     pub(super) fn end_all(&self, code: i32) {
@@ -240,6 +255,10 @@ impl Cluster for Arc<Fake> {
     async fn fence(&self, _: &Job) -> Result<Fence, Trouble> {
         self.called("fence")?;
         Ok(self.lock().fence.unwrap_or(Fence::Open))
+    }
+
+    async fn stream(&self, _: &Job, _: &Handle) -> Result<Option<Output>, Trouble> {
+        Ok(self.lock().live.take().map(|live| Output::default().out(live)))
     }
 
     async fn output(&self, _: &Job, _: &Handle) -> Result<Output, Trouble> {

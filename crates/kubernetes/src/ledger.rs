@@ -1,0 +1,368 @@
+//! What is known of all attempts, put together from what is seen of Jobs and of their pods, which
+//! arrive apart and in any order. Pure: time passes by [`Ledger::tick`].
+//!
+//! ```text
+//!              a pod                     the pod ended, or is gone
+//!   no pod ───────────▶ waits, runs ───────────────────────────────▶ ended
+//!      │                   │ its pod is being deleted, not its Job:      ▲
+//!      │                   └─▶ interrupted: the Job is deleted, so that ─┤
+//!      │                       no other pod takes its place             │
+//!      └── the Job ended, was deleted ──────────────────────────────────┘
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jobwright_adapters::log::ProcessEnd;
+use jobwright_adapters::remote::{End, Key, Prefix, Sighting, State};
+use jobwright_core::{Failure, FailureClass, Handle};
+use k8s_openapi::api::batch::v1::Job as Manifest;
+use k8s_openapi::api::core::v1::Pod;
+use kube::core::ObjectMeta;
+
+use crate::label;
+use crate::pod::{self, Sight, deadline};
+
+/// How many ticks the news of the other kind may be late.
+const LATE: u32 = 2;
+
+/// How many ticks longer than its grace a pod may take to end before its node counts as lost.
+const LOST: u32 = 15;
+
+/// The number that the cluster gives to an object.
+pub(crate) type Uid = String;
+
+/// All attempts that were seen, by the numbers of their Jobs.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    entries: BTreeMap<Uid, Entry>,
+    /// Whose state may have changed.
+    news: BTreeSet<Uid>,
+    /// Those that were not seen since a list began, while one is read.
+    unseen: [Option<BTreeSet<Uid>>; 2],
+}
+
+/// Of which kind an object is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Job,
+    Pod,
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: String,
+    key: Key,
+    session: String,
+    end: Option<JobEnd>,
+    /// The Job is being deleted, or is no more.
+    leaves: bool,
+    is_gone: bool,
+    pod: Option<(Uid, Sight)>,
+    /// The Job is deleted since its pod was taken away.
+    interrupted: bool,
+    /// Ticks since something that was to come has not.
+    late: u32,
+    told: Option<State>,
+    /// What its program says was opened.
+    is_heard: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum JobEnd {
+    Complete,
+    Failed { reason: String, message: String },
+}
+
+impl Ledger {
+    /// Takes a Job.
+    pub(crate) fn job(&mut self, job: &Manifest, prefix: &Prefix) {
+        let meta = &job.metadata;
+        let Some(uid) = meta.uid.clone() else { return };
+        self.saw(Kind::Job, &uid);
+        let Some(entry) = self.entry(&uid, meta, meta.name.as_deref(), prefix) else { return };
+        entry.leaves |= meta.deletion_timestamp.is_some();
+        let conditions = job.status.as_ref().and_then(|it| it.conditions.as_ref());
+        let holds = conditions.into_iter().flatten().filter(|it| it.status == "True");
+        for condition in holds {
+            let text = |text: &Option<String>| text.clone().unwrap_or_default();
+            entry.end = match condition.type_.as_str() {
+                "Complete" => Some(JobEnd::Complete),
+                "Failed" => {
+                    let (reason, message) = (text(&condition.reason), text(&condition.message));
+                    Some(JobEnd::Failed { reason, message })
+                }
+                _ => continue,
+            };
+        }
+        self.news.insert(uid);
+    }
+
+    /// Takes a pod.
+    pub(crate) fn pod(&mut self, pod: &Pod, prefix: &Prefix) {
+        let Some((job, own)) = owner(pod) else { return };
+        self.saw(Kind::Pod, &own);
+        let name = pod.metadata.labels.as_ref().and_then(|it| it.get("job-name")).cloned();
+        let entry = self.entry(&job, &pod.metadata, name.as_deref(), prefix);
+        if let Some(entry) = entry {
+            entry.see(own, pod::read(pod));
+            self.news.insert(job);
+        }
+    }
+
+    /// A Job is no more.
+    pub(crate) fn job_gone(&mut self, uid: &str) {
+        if let Some(entry) = self.entries.get_mut(uid) {
+            (entry.leaves, entry.is_gone) = (true, true);
+            self.news.insert(uid.to_owned());
+        }
+    }
+
+    /// A pod is no more.
+    pub(crate) fn pod_gone(&mut self, uid: &str) {
+        let owner = self.entries.iter_mut().find_map(|(job, entry)| match &mut entry.pod {
+            Some((own, sight)) if own == uid => {
+                sight.is_deleted = true;
+                Some(job.clone())
+            }
+            Some(_) | None => None,
+        });
+        self.news.extend(owner);
+    }
+
+    /// A list of everything begins.
+    pub(crate) fn list_begins(&mut self, kind: Kind) {
+        let known = match kind {
+            Kind::Job => self.entries.keys().cloned().collect(),
+            Kind::Pod => {
+                let pods = self.entries.values().filter_map(|it| it.pod.as_ref());
+                pods.filter(|(_, sight)| !sight.is_deleted).map(|(uid, _)| uid.clone()).collect()
+            }
+        };
+        self.unseen[kind as usize] = Some(known);
+    }
+
+    /// The list is read: what was not in it is no more.
+    pub(crate) fn list_ends(&mut self, kind: Kind) {
+        for uid in self.unseen[kind as usize].take().unwrap_or_default() {
+            match kind {
+                Kind::Job => self.job_gone(&uid),
+                Kind::Pod => self.pod_gone(&uid),
+            }
+        }
+    }
+
+    /// We delete a Job ourselves: its pod is not taken away from it.
+    pub(crate) fn stops(&mut self, uid: &str) {
+        if let Some(entry) = self.entries.get_mut(uid) {
+            entry.leaves = true;
+        }
+    }
+
+    /// A second has passed. Returns the Jobs, by name and number, that must be deleted, since
+    /// their pods were taken away.
+    pub(crate) fn tick(&mut self) -> Vec<(String, Uid)> {
+        let mut interrupted = Vec::new();
+        for (uid, entry) in &mut self.entries {
+            if !entry.lacks_news() {
+                entry.late = 0;
+                continue;
+            }
+            entry.late += 1;
+            self.news.insert(uid.clone());
+            if entry.is_taken_away() && entry.late >= LATE {
+                entry.interrupted = true;
+                interrupted.push((entry.name.clone(), uid.clone()));
+            }
+        }
+        interrupted
+    }
+
+    /// Tells what is new.
+    pub(crate) fn news(&mut self) -> Vec<Sighting> {
+        let mut sightings = Vec::new();
+        for uid in std::mem::take(&mut self.news) {
+            let Some(entry) = self.entries.get_mut(&uid) else { continue };
+            let state = entry.state();
+            if entry.told.as_ref() != Some(&state) {
+                entry.told = Some(state.clone());
+                let handle = handle(&entry.name, &uid);
+                sightings.push(Sighting { key: entry.key.clone(), handle, state });
+            }
+            if entry.is_gone {
+                self.entries.remove(&uid);
+            }
+        }
+        sightings
+    }
+
+    /// Tells how the attempt of a key and a session is, if it was seen.
+    pub(crate) fn find(&self, key: &Key, session: &str) -> Option<Sighting> {
+        let found = self.entries.iter().find(|(_, it)| it.key == *key && it.session == session);
+        let (uid, entry) = found?;
+        let (key, handle) = (key.clone(), handle(&entry.name, uid));
+        Some(Sighting { key, handle, state: entry.state() })
+    }
+
+    /// Returns the pod of a Job.
+    pub(crate) fn sight(&self, uid: &str) -> Option<&Sight> {
+        self.entries.get(uid)?.pod.as_ref().map(|(_, sight)| sight)
+    }
+
+    /// What the program of a Job says was opened.
+    pub(crate) fn hears(&mut self, uid: &str) {
+        if let Some(entry) = self.entries.get_mut(uid) {
+            entry.is_heard = true;
+        }
+    }
+
+    /// Tells whether what the program of a Job says was opened.
+    pub(crate) fn is_heard(&self, uid: &str) -> bool {
+        self.entries.get(uid).is_some_and(|entry| entry.is_heard)
+    }
+
+    /// What the program of a Job left is kept elsewhere by now.
+    pub(crate) fn release(&mut self, uid: &str) {
+        if let Some((_, sight)) = self.entries.get_mut(uid).and_then(|it| it.pod.as_mut()) {
+            sight.message = None;
+        }
+    }
+
+    fn saw(&mut self, kind: Kind, uid: &str) {
+        if let Some(unseen) = &mut self.unseen[kind as usize] {
+            unseen.remove(uid);
+        }
+    }
+
+    fn entry(
+        &mut self,
+        uid: &str,
+        meta: &ObjectMeta,
+        name: Option<&str>,
+        prefix: &Prefix,
+    ) -> Option<&mut Entry> {
+        let (key, session) = label::read(meta.labels.as_ref(), prefix)?;
+        let name = name?.to_owned();
+        Some(self.entries.entry(uid.to_owned()).or_insert_with(|| Entry {
+            name,
+            key,
+            session,
+            end: None,
+            leaves: false,
+            is_gone: false,
+            pod: None,
+            interrupted: false,
+            late: 0,
+            told: None,
+            is_heard: false,
+        }))
+    }
+}
+
+impl Entry {
+    /// Takes a sight of a pod. Of several, which a Job should not have, the first one counts,
+    /// unless another one did the work.
+    fn see(&mut self, uid: Uid, sight: Sight) {
+        let has_succeeded = |it: &Sight| it.state == State::Ended(End::Work(ProcessEnd::Exit(0)));
+        let is_first = self.pod.as_ref().is_none_or(|(known, _)| *known == uid);
+        if is_first || has_succeeded(&sight) {
+            self.pod = Some((uid, sight));
+        }
+    }
+
+    fn sight(&self) -> Option<&Sight> {
+        self.pod.as_ref().map(|(_, sight)| sight)
+    }
+
+    fn is_over_time(&self) -> bool {
+        matches!(&self.end, Some(JobEnd::Failed { reason, .. }) if reason == "DeadlineExceeded")
+    }
+
+    /// Its pod was deleted, is being deleted, and nobody asked the Job for that.
+    fn is_taken_away(&self) -> bool {
+        let is_leaving = self.sight().is_some_and(|it| it.leaves.is_some() || it.is_deleted);
+        let has_ended = self.sight().is_some_and(|it| matches!(it.state, State::Ended(_)));
+        is_leaving && !self.leaves && self.end.is_none() && !(has_ended && self.is_settled())
+    }
+
+    /// What it was told last is final.
+    fn is_settled(&self) -> bool {
+        matches!(self.told, Some(State::Ended(_)))
+    }
+
+    /// Something must come, and has not.
+    fn lacks_news(&self) -> bool {
+        let over = self.sight().is_some_and(Sight::is_over);
+        !self.is_settled()
+            && (self.is_taken_away() || self.interrupted || self.end.is_some() && !over)
+    }
+
+    fn state(&self) -> State {
+        let sight = self.sight();
+        if let Some(State::Ended(end)) = sight.map(|it| &it.state) {
+            let is_own = *end == End::Work(ProcessEnd::Exit(0))
+                || sight.is_some_and(|it| it.leaves.is_none());
+            if is_own {
+                return State::Ended(end.clone());
+            }
+        }
+        let is_over = sight.is_none_or(Sight::is_over);
+        let patience = sight.and_then(|it| it.leaves).unwrap_or(0).saturating_add(LOST);
+        if let Some(JobEnd::Failed { message, .. }) = &self.end
+            && self.is_over_time()
+            && (is_over || self.late > patience)
+        {
+            return State::Ended(deadline(message));
+        }
+        if self.interrupted {
+            if is_over {
+                return lost("evicted", "its pod was taken off its node, or deleted");
+            }
+            if self.late > patience {
+                return lost("node_lost", "its pod does not end: its node is lost");
+            }
+        }
+        if self.is_gone {
+            return State::Gone;
+        }
+        if self.leaves && sight.is_some_and(|it| matches!(it.state, State::Ended(_))) {
+            return State::Ended(End::Stopped);
+        }
+        match (&self.end, sight) {
+            (Some(JobEnd::Failed { .. }), Some(_)) if is_over => {
+                return lost("evicted", "its pod was taken off its node, or deleted");
+            }
+            (Some(_), Some(_)) if is_over => {
+                return lost("pod_gone", "its Job is over, and its pod with the result is gone");
+            }
+            (Some(_), None) if self.late > LATE => {
+                return lost("pod_gone", "its Job is over, and its pod with the result is gone");
+            }
+            (Some(_) | None, _) => {}
+        }
+        match sight {
+            Some(sight) if !sight.is_over() => sight.state.clone(),
+            Some(_) | None => State::Waiting("its pod has not been made".to_owned()),
+        }
+    }
+}
+
+fn lost(code: &'static str, message: &str) -> State {
+    State::Ended(End::Cluster(Failure::new(FailureClass::Lost, code, message)))
+}
+
+/// The name that an attempt's Job has for us: its own, and the number that no other ever has.
+pub(crate) fn handle(name: &str, uid: &str) -> Handle {
+    Handle::new(&format!("{name}/{uid}"))
+}
+
+/// Reads a handle: the name and the number of the Job.
+pub(crate) fn read_handle(handle: &Handle) -> Option<(&str, &str)> {
+    handle.as_str().split_once('/')
+}
+
+/// Reads whose pod it is: the number of its Job, and its own.
+fn owner(pod: &Pod) -> Option<(Uid, Uid)> {
+    let owners = pod.metadata.owner_references.as_ref()?;
+    let job = owners.iter().find(|it| it.kind == "Job")?;
+    Some((job.uid.clone(), pod.metadata.uid.clone()?))
+}

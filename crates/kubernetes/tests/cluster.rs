@@ -1,0 +1,20 @@
+//! The executor on a real control plane: etcd, API server and controllers, and a node that the
+//! tests play. `./check kubernetes` builds what it needs and runs it.
+
+#[path = "support/cluster.rs"]
+mod cluster;
+#[path = "support/node.rs"]
+mod node;
+#[path = "support/proxy.rs"]
+mod proxy;
+#[path = "support/stage.rs"]
+mod stage;
+
+#[path = "cluster/contract.rs"]
+mod contract;
+#[path = "cluster/crashes.rs"]
+mod crashes;
+#[path = "cluster/faults.rs"]
+mod faults;
+#[path = "cluster/measure.rs"]
+mod measure;
