@@ -185,8 +185,8 @@ impl Work {
     }
 }
 
-/// Runs on several engines at once: their jobs, how long preparing them took, and the time until the
-/// last engine is done.
+/// Runs on several engines at once: their jobs, how long preparing them took, and the time until
+/// the last engine is done.
 async fn together(
     address: &str,
     bundle: &Bundle,

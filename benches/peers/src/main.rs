@@ -1,9 +1,9 @@
-//! Other libraries of jobs over PostgreSQL, each in a process of its own, on the database that it is
-//! told: `jobwright-peers graphile|apalis|apalis-loose URL JOBS` adds so many empty jobs, works them
-//! off, and prints how many seconds both took, one after the other.
+//! Other libraries of jobs over PostgreSQL, each in a process of its own, on the database that it
+//! is told: `jobwright-peers graphile|apalis|apalis-loose URL JOBS` adds so many empty jobs, works
+//! them off, and prints how many seconds both took, one after the other.
 //!
-//! Each gets its quickest way to add, 64 jobs at a time, and batches where it has them. The time ends
-//! when the last job has been called: what is written after that is not waited for.
+//! Each gets its quickest way to add, 64 jobs at a time, and batches where it has them. The time
+//! ends when the last job has been called: what is written after that is not waited for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,6 +1,6 @@
 //! How long the database keeps an open transaction of a node that says nothing more. Until then
-//! others wait for the rows that it wrote, and nobody can claim the groups among them: so it must be
-//! over when the node's lease is.
+//! others wait for the rows that it wrote, and nobody can claim the groups among them: so it must
+//! be over when the node's lease is.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

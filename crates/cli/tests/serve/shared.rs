@@ -73,8 +73,9 @@ async fn what_one_server_ran_is_told_by_another_and_by_the_command() {
     let job = jobs[0].to_string();
     let log = here(&data, &file, &address, &["logs", &job]).await;
     assert!(log.contains("one") && log.contains("two"), "{log}");
-    here(&data, &file, &address, &["deployments", "create", "another"]).await;
-    two.get("/v4/deployments/2").await.expect(200);
+    let create = ["deployments", "create", "another", "-o", "id"];
+    let made = here(&data, &file, &address, &create).await;
+    two.get(&format!("/v4/deployments/{made}")).await.expect(200);
     two.stop().await;
     one.stop().await;
 }

@@ -218,7 +218,9 @@ fn watch(folder: &Path) -> Child {
                 tries=$((tries + 1))
             done
         fi
-        if [ "$(stat -f -c %T "$1/data")" = tmpfs ]; then umount "$1/data" || umount -l "$1/data"; fi
+        if [ "$(stat -f -c %T "$1/data")" = tmpfs ]; then
+            umount "$1/data" || umount -l "$1/data"
+        fi
         rm -rf "$1"
     "#;
     let mut shell = Command::new("sh");

@@ -53,7 +53,8 @@ impl Pages {
         Self { roots, places: Mutex::default() }
     }
 
-    /// Reads the lines after a number, in order, at most `limit`; none where there is no log. Blocks.
+    /// Reads the lines after a number, in order, at most `limit`; none where there is no log.
+    /// Blocks.
     pub(super) fn read(
         &self,
         group: GroupId,
