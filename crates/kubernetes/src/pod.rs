@@ -165,7 +165,7 @@ mod tests {
 
     use super::*;
 
-    fn seen(status: Value) -> Sight {
+    fn seen(status: &Value) -> Sight {
         let pod = json!({ "metadata": { "name": "p" }, "spec": { "nodeName": "n7", "containers": [] },
             "status": status });
         read(&serde_json::from_value(pod).unwrap())
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn why_it_waits_is_told_as_kubectl_does() {
         let check = |status: Value, expect: &str| {
-            let sight = seen(status);
+            let sight = seen(&status);
             assert_eq!(sight.state, State::Waiting(expect.to_owned()));
             assert!(!sight.has_begun);
         };
@@ -204,7 +204,7 @@ mod tests {
                    "state": { "terminated": ended } }] })
         };
         let check = |status: Value, expect: &str| {
-            let State::Ended(end) = seen(status.clone()).state else { panic!("{status}") };
+            let State::Ended(end) = seen(&status).state else { panic!("{status}") };
             let told = match end {
                 End::Work(process) => format!("{process:?}"),
                 End::Stopped => "stopped".to_owned(),

@@ -28,6 +28,7 @@ pub(crate) struct Watches {
 }
 
 /// One thing that they saw.
+#[expect(clippy::large_enum_variant, reason = "one at a time, and never kept")]
 pub(crate) enum News {
     Job(Event<Manifest>),
     Pod(Event<Pod>),

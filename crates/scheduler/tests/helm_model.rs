@@ -11,8 +11,6 @@
 //!
 //! What a lease is worth by itself is the matter of `lease_model.rs`; here it is taken for granted.
 
-#![expect(clippy::print_stdout, reason = "what the checker went through is read by a person")]
-
 use stateright::{Checker, Model, Property};
 
 /// The length of a lease in ticks, and for how long an engine believes in it.

@@ -64,7 +64,7 @@ impl LogKeeper for KeptLogs {
 }
 
 /// A line of another server's log.
-fn received(row: LogRow) -> LogLine {
+fn received(row: &LogRow) -> LogLine {
     let stream = ["out", "err", "engine"].into_iter().find(|it| **it == *row.stream);
     LogLine::new(row.seq, row.at, stream.unwrap_or("engine"), &*row.text)
 }
@@ -90,7 +90,7 @@ impl LogSource for LocalLogs {
             Ok(Ok(None)) => {
                 let rows = self.engine.log_elsewhere(attempt, after, limit).await;
                 let rows = rows.map_err(|it| failed(it.into()))?;
-                Ok(rows.into_iter().map(received).collect())
+                Ok(rows.iter().map(received).collect())
             }
             Ok(Err(error)) => Err(failed(error.into())),
             Err(panicked) => Err(failed(panicked.into())),
