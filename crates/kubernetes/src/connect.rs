@@ -74,7 +74,7 @@ pub(crate) struct Line {
 #[derive(Default)]
 struct Notes {
     requests: AtomicU64,
-    /// The pause in milliseconds that the server last asked for, while it is busy.
+    /// The pause in milliseconds that the server last asked for; nothing where it never did.
     pause: AtomicU64,
 }
 

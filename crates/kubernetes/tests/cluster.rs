@@ -1,6 +1,7 @@
 //! The executor on a real control plane: etcd, API server and controllers, and a node that the
 //! tests play. `./check kubernetes` builds what it needs and runs it.
 
+#[expect(dead_code, reason = "other tests use the rest")]
 #[path = "support/cluster.rs"]
 mod cluster;
 #[path = "support/node.rs"]

@@ -2,6 +2,7 @@
 //! Where the operating system cannot run containers this says so and passes; `./check kubernetes`
 //! runs it.
 
+#[expect(dead_code, reason = "other tests use the rest")]
 #[path = "support/cluster.rs"]
 mod cluster;
 #[path = "support/kubelet.rs"]
@@ -17,8 +18,8 @@ use jobwright_adapters::LocalProcessExecutor;
 use jobwright_adapters::conformance::{AttemptBuilder, attempt};
 use jobwright_adapters::remote::Options;
 use jobwright_core::{
-    Attempt, CancelReason, Executor, FailureClass, Handle, Reporter, Stop, StopReason, Success,
-    Verdict,
+    Attempt, CancelReason, Executor, FailureClass, Handle, Outcome, Reporter, Stop, StopReason,
+    Success, Verdict,
 };
 use jobwright_kubernetes::{Kubernetes, KubernetesExecutor, Settings};
 use jobwright_scheduler::Engine;
@@ -188,6 +189,10 @@ async fn published(executor: Arc<dyn Executor>, out: &Path) -> BTreeMap<String, 
     for group in run.groups() {
         for job in engine.group(group).await.unwrap().jobs {
             println!("{:8} {}, attempts {}", job.step, job.status, job.attempts.len());
+            if let Some(Some(Outcome::Failed(failure))) = job.attempts.last().map(|it| &it.outcome)
+            {
+                println!("{failure}");
+            }
         }
     }
     assert_eq!(outcome.verdict, Verdict::Succeeded);
