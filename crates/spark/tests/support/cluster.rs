@@ -200,7 +200,7 @@ fn watch(folder: &Path) -> Child {
         trap '' INT TERM HUP
         read -r nothing
         for file in "$1"/pids/*; do
-            if read -r pid <"$file"; then kill -KILL -- "-$pid"; fi
+            if read -r pid <"$file"; then kill -s KILL -- "-$pid"; fi
         done
         tries=0
         while ! rm -rf "$1" && [ "$tries" -lt 50 ]; do
