@@ -44,8 +44,8 @@ pub(crate) async fn slow(rig: &Rig, book: &Book, dice: &mut Dice) {
     wrong(book, "PostgreSQL stays slow: its settings cannot be reset".to_owned());
 }
 
-/// Fills the disk for a while. PostgreSQL refuses what needs room, or dies where its log needs some;
-/// then it is started again, as an operator would.
+/// Fills the disk for a while. PostgreSQL refuses what needs room, or dies where its log needs
+/// some; then it is started again, as an operator would.
 pub(crate) async fn full(rig: &Rig, book: &Book, dice: &mut Dice) {
     let Some(disk) = rig.cluster.disk() else { return };
     count(book, FULL);

@@ -75,7 +75,8 @@ fn breaches(package: &serde_json::Value) -> Vec<Breach> {
         let full = dependency["name"].as_str().expect("a dependency has a name");
         let on = short(full);
         let for_tests = dependency["kind"] == "dev";
-        let is_ours = ARROWS.iter().any(|(known, _, _)| *known == on);
+        let is_ours =
+            full.starts_with("jobwright") && ARROWS.iter().any(|(known, _, _)| *known == on);
         let allowed = normal.contains(&on) || (for_tests && tests.contains(&on));
         if is_ours && !allowed {
             found.push(breach(format!("`{name}` may not depend on `{on}`")));

@@ -35,10 +35,11 @@ const EMPTY_NAMES: [&str; 18] = [
 ];
 
 /// Places where the time is read: the driver with its clock, the adapters, and what is no product.
-const CLOCKS: [&str; 8] = [
+const CLOCKS: [&str; 9] = [
     "crates/scheduler/src/clock.rs",
     "crates/scheduler/src/driver",
     "crates/adapters/src/",
+    "crates/slurm/src/token.rs",
     "crates/cli/src/",
     "benches/",
     "examples/",

@@ -3,6 +3,8 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
+#[path = "serve/beside.rs"]
+mod beside;
 #[path = "../../postgres/tests/support/cluster.rs"]
 #[expect(dead_code, reason = "the tests of the store use all of it")]
 mod cluster;
@@ -16,8 +18,6 @@ mod jobs;
 mod secrets;
 #[path = "serve/server.rs"]
 mod server;
-#[path = "serve/shared.rs"]
-mod shared;
 #[path = "serve/start.rs"]
 mod start;
 #[path = "serve/telemetry.rs"]

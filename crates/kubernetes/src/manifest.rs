@@ -3,8 +3,8 @@
 //! never as the text of a shell.
 //!
 //! ```text
-//! /jobwright/work/              where the program runs: the package's artifacts
-//! /jobwright/run/               parameters.json, input.json and stdin.txt; read-only
+//! /jobwright/work               where the program runs: the package's artifacts
+//! /jobwright/run                parameters.json, input.json and stdin.txt; read-only
 //! /jobwright/out/output.json    what it leaves: handed over as the termination message
 //! ```
 

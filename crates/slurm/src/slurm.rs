@@ -215,8 +215,8 @@ impl Cluster for Slurm {
         Ok(sightings(jobs, &listed.jobs))
     }
 
-    /// The list of all jobs costs the cluster time, and so is not asked for at every look. Most ends
-    /// are seen in the shared folder before.
+    /// The list of all jobs costs the cluster time, and so is not asked for at every look. Most
+    /// ends are seen in the shared folder before.
     async fn observe(&self, jobs: &[Job]) -> Result<Survey, Trouble> {
         let began = now();
         let list_at = *self.list_at.lock().unwrap_or_else(PoisonError::into_inner);

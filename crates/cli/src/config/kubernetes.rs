@@ -27,7 +27,8 @@ pub(crate) struct Kubernetes {
     pub(crate) folder: Option<PathBuf>,
     /// How many attempts the cluster has at a time.
     pub(crate) slots: NonZeroU32,
-    /// How many it has at a time of all servers that share the store; absent: no more than each may.
+    /// How many it has at a time of all servers that share the store; absent: no more than each
+    /// may.
     pub(crate) total_slots: Option<NonZeroU32>,
     /// How many submissions are under way at a time.
     pub(crate) submissions: NonZeroU32,

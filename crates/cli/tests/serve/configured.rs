@@ -20,7 +20,7 @@ async fn a_wrong_configuration_shows_its_place() {
         assert!(!place.path("data").exists());
     };
     let expect = "\
-unknown kind of executor `mok`, there are `local` and `mock`, did you mean `mock`?
+unknown kind of executor `mok`, there are `kubernetes`, `local`, `mock`, `slurm`, `spark` and `spark-submit`, did you mean `mock`?
  --> FILE:3:8
   |
 3 | kind = \"mok\"

@@ -72,7 +72,10 @@ impl Cluster {
     /// Allows the account of executors what their documentation says that they need.
     async fn allow(&self) {
         let client = self.client().await;
-        let rule = |group: &str, what: &str, verbs: &[&str]| json!({ "apiGroups": [group], "resources": [what], "verbs": verbs });
+        let rule = |group: &str, what: &str, verbs: &[&str]| {
+            let (groups, resources) = ([group], [what]);
+            json!({ "apiGroups": groups, "resources": resources, "verbs": verbs })
+        };
         let role = json!({ "metadata": { "name": "jobs" }, "rules": [
             rule("batch", "jobs", &["create", "get", "list", "watch", "delete", "deletecollection"]),
             rule("", "pods", &["list", "watch", "delete"]),

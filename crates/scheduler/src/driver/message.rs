@@ -29,7 +29,13 @@ pub(crate) enum Message {
     Helm { deployment: DeploymentId, revision: Revision, term: u64 },
     /// What an executor may have of a limit that holds over all engines, if that changes; answered
     /// after the turn with what its jobs have and need.
-    Share { executor: ExecutorName, limit: Option<u32>, term: u64, answer: oneshot::Sender<Demand> },
+    Share {
+        executor: ExecutorName,
+        limit: Option<u32>,
+        term: u64,
+        // What it has and needs.
+        answer: oneshot::Sender<Demand>,
+    },
     /// Another engine was asked to cancel a group: the request is removed with the cancellation.
     /// Nothing happens if the loop does not drive the group.
     Order { group: GroupId, reason: CancelReason, removal: Box<Change> },

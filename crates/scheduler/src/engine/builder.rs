@@ -139,8 +139,8 @@ impl EngineBuilder {
     /// engine has all of it.
     ///
     /// Engines divide the slots by what their jobs need. What an engine leaves when it dies is free
-    /// when its lease is over; work that outlives its engine counts again as soon as another one has
-    /// taken it up, and in between others may begin as many.
+    /// when its lease is over; work that outlives its engine counts again as soon as another one
+    /// has taken it up, and in between others may begin as many.
     pub fn executor_total(mut self, name: &str, limit: u32) -> Self {
         match ExecutorName::new(name) {
             Ok(name) => {
@@ -230,7 +230,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Who has the logs of what runs on this engine, so that others on the same store can read them.
+    /// Who has the logs of what runs on this engine, so that others on the same store can read
+    /// them.
     pub fn logs(mut self, keeper: Arc<dyn LogKeeper>) -> Self {
         self.logs = Some(keeper);
         self

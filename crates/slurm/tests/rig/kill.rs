@@ -1,5 +1,5 @@
-//! An engine is killed again and again while its jobs are handed over, wait, run and end. In the end
-//! every job has run exactly once, and nothing is left on the cluster.
+//! An engine is killed again and again while its jobs are handed over, wait, run and end. In the
+//! end every job has run exactly once, and nothing is left on the cluster.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -1,6 +1,7 @@
 //! Doing what other engines ask: cancelling groups that this one drives, giving lines of logs that
-//! it has, accepting runs of deployments at whose helm it is. What is asked is a document, so nothing of it is lost when an
-//! engine dies: whoever drives the group then, or is at the helm, finds it.
+//! it has, accepting runs of deployments at whose helm it is. What is asked is a document, so
+//! nothing of it is lost when an engine dies: whoever drives the group then, or is at the helm,
+//! finds it.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

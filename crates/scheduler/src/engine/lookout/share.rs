@@ -100,8 +100,8 @@ impl Engine {
         Ok(if is_calm { LOOK } else { SOON })
     }
 
-    /// Lets the loop keep to a limit, if one is given, and asks it what it has and needs after that.
-    /// None where the term is over.
+    /// Lets the loop keep to a limit, if one is given, and asks it what it has and needs after
+    /// that. None where the term is over.
     async fn demand(
         &self,
         executor: &ExecutorName,
