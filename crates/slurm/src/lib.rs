@@ -1,8 +1,8 @@
 //! Jobwright's attempts as jobs of a Slurm cluster, handed over to `slurmrestd` as JSON.
 //!
 //! [`Slurm`] answers the questions of a [`Cluster`](jobwright_adapters::remote::Cluster);
-//! [`executor`] makes an executor of it. The payload of a step is that of local processes, so that a
-//! package runs here unchanged: the folder below which attempts get theirs is shared with the
+//! [`executor`] makes an executor of it. The payload of a step is that of local processes, so that
+//! a package runs here unchanged: the folder below which attempts get theirs is shared with the
 //! cluster's nodes under the same path, and a program finds there its artifacts, parameters and
 //! input, and leaves its result.
 //!

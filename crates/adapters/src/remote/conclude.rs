@@ -1,6 +1,7 @@
 //! What an end on the cluster means for the attempt: what it said and left is fetched into its
 //! folder, in the form that local processes leave, and told from there.
 
+use std::fs::File;
 use std::io;
 
 use jobwright_core::{Attempt, Failure, Handle, Success};
@@ -97,8 +98,7 @@ impl<C: Cluster> Remote<C> {
         if let Some(result) = result {
             folder.replace(OUTPUT, &result).map_err(io("the result cannot be kept"))?;
         }
-        folder.remove_file(LOG).map_err(log)?;
-        let file = folder.create_file(LOG).map_err(log)?;
+        let file = fresh_log(&folder).map_err(log)?;
         let log = LogWriter::new(file, self.options.log_cap);
         let mut capture = Capture::new(attempt.clone(), masker, log, out, err);
         capture.begin(handle.as_str());
@@ -142,6 +142,19 @@ struct Kept {
     /// The end of what it said.
     tail: String,
     masker: Masker,
+}
+
+/// Makes a log in the place of one that an engine began that died, or that lost its lease and does
+/// not know yet: what that one still writes goes nowhere.
+fn fresh_log(folder: &Folder) -> io::Result<File> {
+    let mut tries = 0;
+    loop {
+        folder.remove_file(LOG)?;
+        match folder.create_file(LOG) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < 8 => tries += 1,
+            made => return made,
+        }
+    }
 }
 
 fn command(attempt: &Attempt) -> &str {
