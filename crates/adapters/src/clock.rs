@@ -9,7 +9,9 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_millis(since.map_or(0, |time| i64::try_from(time.as_millis()).unwrap_or(0)))
 }
 
+/// Returns this moment of the runtime's clock, for clusters: pauses and ages are told by it.
+#[must_use]
 #[expect(clippy::disallowed_methods, reason = "a pause ends at a moment of the runtime's clock")]
-pub(crate) fn instant() -> tokio::time::Instant {
+pub fn instant() -> tokio::time::Instant {
     tokio::time::Instant::now()
 }

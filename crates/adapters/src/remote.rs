@@ -51,6 +51,7 @@ use jobwright_core::{
 };
 use tokio::time::{sleep, timeout};
 
+pub use crate::clock::instant;
 pub use crate::local::folder::Places;
 pub use cluster::Cluster;
 pub use cluster::End;

@@ -1,9 +1,10 @@
 //! How far the loop's job groups are, in memory, for those who ask often and want no more.
 //!
 //! What stands here is what the store would say: a status comes in when the commit that holds it is
-//! durable, and goes out before the next one of its group is begun, so while a commit is under way
-//! the store is asked. Where other engines use the store, what stands here counts only as long as
-//! this one holds its lease, and groups that have ended do not stay: others may remove them.
+//! durable, in the place of the one before. Where other engines use the store, what stands here
+//! counts only as long as this one holds its lease; it goes out before the next status of its group
+//! is committed, so that nobody hears the old one here who heard the new one there; and groups that
+//! have ended do not stay, since others may remove them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
@@ -42,6 +43,9 @@ impl Statuses {
 
     /// A commit is about to be made.
     pub(crate) fn doubt(&self, journal: &[Append]) {
+        if self.keeps_ended {
+            return;
+        }
         let changed = journal.iter().filter(|append| append.summary.is_some());
         self.forget(changed.map(|append| append.record.group));
     }

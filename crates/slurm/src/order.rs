@@ -18,8 +18,8 @@ pub(crate) const EXIT: &str = "exit.txt";
 /// The exit code of a job that came too late.
 pub(crate) const BARRED: i32 = 213;
 
-/// The script after its first words. It waits for the program also when it is asked to stop, so that
-/// it can write down how that ended. Of all its commands only the program is a process.
+/// The script after its first words. It waits for the program also when it is asked to stop, so
+/// that it can write down how that ended. Of all its commands only the program is a process.
 const SCRIPT: &str = "\
 trap : HUP INT TERM
 folder=$1 mark=$2

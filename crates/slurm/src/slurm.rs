@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jobwright_adapters::RemoteExecutor;
 use jobwright_adapters::remote::{
     Cluster, Fence, Force, Job, Options, Output, Resources, Sighting, Submitted, Survey, Trouble,
-    Work,
+    Work, instant,
 };
 use jobwright_core::secret::SecretSource;
 use jobwright_core::{Failure, Handle};
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::api::{Api, ApiVersion, Refusal};
 use crate::find::{ends, handle, id, sightings};
 use crate::order::{ERR, OUT, Order, TAKEN};
-use crate::token::{Token, now};
+use crate::token::Token;
 use crate::wire::{Jobs, Plain, Submission};
 
 /// Slurm's numbers for a job that is not there, or over.
@@ -218,7 +218,7 @@ impl Cluster for Slurm {
     /// The list of all jobs costs the cluster time, and so is not asked for at every look. Most
     /// ends are seen in the shared folder before.
     async fn observe(&self, jobs: &[Job]) -> Result<Survey, Trouble> {
-        let began = now();
+        let began = instant();
         let list_at = *self.list_at.lock().unwrap_or_else(PoisonError::into_inner);
         if list_at.is_some_and(|at| at > began) {
             let jobs = jobs.to_vec();
@@ -226,8 +226,8 @@ impl Cluster for Slurm {
             return Ok(Survey::news(ended.unwrap_or_default()));
         }
         let found = self.find(jobs).await?;
-        let took = now() - began;
-        let next = now() + (self.site.poll * LOOKS).max(took * LOOKS);
+        let took = instant() - began;
+        let next = instant() + (self.site.poll * LOOKS).max(took * LOOKS);
         *self.list_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
         Ok(Survey::whole(found))
     }

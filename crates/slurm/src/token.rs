@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jobwright_adapters::remote::Trouble;
+use jobwright_adapters::remote::{Trouble, instant};
 use jobwright_core::secret::{SecretSource, SecretString};
 use tokio::time::Instant;
 
@@ -24,7 +24,7 @@ impl Token {
     }
 
     pub(crate) async fn get(&self) -> Result<SecretString, Trouble> {
-        let now = now();
+        let now = instant();
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((token, until)) = known
             && until > now
@@ -45,9 +45,4 @@ impl Token {
     pub(crate) fn doubt(&self) {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "tokens and lists age by the runtime's clock")]
-pub(crate) fn now() -> Instant {
-    Instant::now()
 }

@@ -1,5 +1,6 @@
 //! Listening to what an attempt says while it runs, where the cluster lets one.
 
+use std::fs::File;
 use std::io;
 use std::time::Duration;
 
@@ -102,9 +103,21 @@ impl<C: Cluster> Remote<C> {
         masker: Masker,
         output: Output,
     ) -> io::Result<Capture> {
-        folder.remove_file(LOG)?;
-        let log = LogWriter::new(folder.create_file(LOG)?, self.options.log_cap);
+        let log = LogWriter::new(fresh_log(folder)?, self.options.log_cap);
         Ok(Capture::new(job.attempt().clone(), masker, log, output.out, output.err))
+    }
+}
+
+/// Makes a log in the place of one that an engine began that died, or that lost its lease and does
+/// not know yet: what that one still writes goes nowhere.
+fn fresh_log(folder: &Folder) -> io::Result<File> {
+    let mut tries = 0;
+    loop {
+        folder.remove_file(LOG)?;
+        match folder.create_file(LOG) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < 8 => tries += 1,
+            made => return made,
+        }
     }
 }
 

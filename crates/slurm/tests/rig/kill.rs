@@ -10,13 +10,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
 use jobwright_adapters::EnvSecrets;
-use jobwright_core::{GroupId, Verdict};
+use jobwright_core::{GroupId, Store, Verdict};
+use jobwright_postgres::PostgresStore;
 use jobwright_scheduler::Engine;
 use jobwright_slurm::{Site, executor};
 use jobwright_store::SqliteStore;
 use tokio::time::{sleep, timeout};
 
 use crate::cluster::Cluster;
+use crate::postgres;
 
 /// Jobs of a run; the next one begins when the last has ended.
 const JOBS: usize = 50;
@@ -24,37 +26,98 @@ const JOBS: usize = 50;
 /// The moments of kills after the start of an engine, in milliseconds.
 const MOMENTS: std::ops::Range<u64> = 50..4000;
 
+/// How long an engine that is silent is thought to be alive, on a shared store.
+const LEASE: Duration = Duration::from_secs(3);
+
 /// What a job does: it says that it begins, works a little, and says that it ends.
 const WORK: &str = "echo begin $$JOBWRIGHT_JOB_ID $$JOBWRIGHT_ATTEMPT >>$$BOOK; sleep 1; \
                     echo end $$JOBWRIGHT_JOB_ID $$JOBWRIGHT_ATTEMPT >>$$BOOK";
 
 /// Kills an engine so many times.
 pub(crate) async fn kill(kills: usize) -> anyhow::Result<()> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos();
-    let seed = std::env::var("JOBWRIGHT_KILL_SEED").ok().and_then(|it| it.parse().ok());
-    let seed: u64 = seed.unwrap_or(u64::from(now) % 100_000);
-    println!("seed {seed}: JOBWRIGHT_KILL_SEED={seed} repeats it");
+    let mut dice = Dice::new()?;
     let cluster = Cluster::start(4);
-    let mut state = seed;
     for kill in 1..=kills {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let moment = MOMENTS.start + (state >> 33) % (MOMENTS.end - MOMENTS.start);
-        let mut engine = engine_process(&cluster, 0)?;
-        sleep(Duration::from_millis(moment)).await;
+        let moment = dice.moment();
+        let mut engine = engine_process(&cluster, "", 0)?;
+        sleep(moment).await;
         engine.kill().await?;
-        println!("kill {kill} after {moment} ms: {} jobs on the cluster", cluster.live().len());
+        println!("kill {kill} after {moment:?}: {} jobs on the cluster", cluster.live().len());
     }
-    let mut last = engine_process(&cluster, 1)?;
-    let ended = timeout(Duration::from_secs(300), last.wait()).await;
-    ensure!(ended.context("the last engine does not end")??.success(), "the last engine failed");
-    judge(&cluster)
+    finish(&cluster, "").await
 }
 
-fn engine_process(cluster: &Cluster, last: usize) -> anyhow::Result<tokio::process::Child> {
+/// Kills one of two engines on one PostgreSQL so many times; the other one goes on with its jobs.
+pub(crate) async fn nodes(kills: usize) -> anyhow::Result<()> {
+    let mut dice = Dice::new()?;
+    let (cluster, database) = (Cluster::start(4), postgres::Cluster::start(&[]));
+    let store = database.database();
+    let mut engines = vec![engine_process(&cluster, &store, 0)?];
+    let book = cluster.shared().join("book");
+    while !book.exists() {
+        sleep(Duration::from_millis(50)).await;
+    }
+    engines.push(engine_process(&cluster, &store, 0)?);
+    for kill in 1..=kills {
+        let moment = dice.moment();
+        sleep(moment).await;
+        let mut engine = engines.remove(0);
+        engine.kill().await?;
+        let (live, begun) = (cluster.live().len(), lines(&book)?);
+        // The other one takes its groups up when its lease is over.
+        sleep(LEASE * 2).await;
+        ensure!(lines(&book)? > begun, "nothing went on in twice the time of a lease");
+        engines.push(engine_process(&cluster, &store, 0)?);
+        println!(
+            "kill {kill} after {moment:?}: {live} jobs on the cluster, the other engine went on"
+        );
+    }
+    for mut engine in engines {
+        engine.kill().await?;
+    }
+    finish(&cluster, &store).await
+}
+
+fn lines(book: &Path) -> anyhow::Result<usize> {
+    Ok(std::fs::read_to_string(book)?.lines().count())
+}
+
+/// Lets a last engine bring everything to its end, and judges.
+async fn finish(cluster: &Cluster, store: &str) -> anyhow::Result<()> {
+    let mut last = engine_process(cluster, store, 1)?;
+    let ended = timeout(Duration::from_secs(300), last.wait()).await;
+    ensure!(ended.context("the last engine does not end")??.success(), "the last engine failed");
+    judge(cluster)
+}
+
+/// Draws the moments of kills from a seed.
+struct Dice(u64);
+
+impl Dice {
+    fn new() -> anyhow::Result<Self> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos();
+        let seed = std::env::var("JOBWRIGHT_KILL_SEED").ok().and_then(|it| it.parse().ok());
+        let seed = seed.unwrap_or(u64::from(now) % 100_000);
+        println!("seed {seed}: JOBWRIGHT_KILL_SEED={seed} repeats it");
+        Ok(Self(seed))
+    }
+
+    fn moment(&mut self) -> Duration {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        Duration::from_millis(MOMENTS.start + (self.0 >> 33) % (MOMENTS.end - MOMENTS.start))
+    }
+}
+
+fn engine_process(
+    cluster: &Cluster,
+    store: &str,
+    last: usize,
+) -> anyhow::Result<tokio::process::Child> {
     let mut engine = tokio::process::Command::new(std::env::current_exe()?);
     engine.args(["engine", &last.to_string()]).stdin(Stdio::null()).kill_on_drop(true);
     engine.env("SLURM_JWT", cluster.token()).env("SLURMRESTD_URL", cluster.url());
+    engine.env("JOBWRIGHT_STORE", store);
     engine.env("SLURM_SHARED", cluster.shared()).env("SLURM_USER", cluster.user());
     Ok(engine.spawn()?)
 }
@@ -70,8 +133,12 @@ pub(crate) async fn engine(last: usize) -> anyhow::Result<()> {
     let shared = Path::new(&shared);
     let secrets = Arc::new(EnvSecrets::new(""));
     let slurm = executor(site, shared.join("attempts"), secrets, Default::default())?;
-    let store = SqliteStore::open(shared.join("store.db"))?;
-    let engine = Engine::builder().store(store).executor("slurm", slurm).start().await?;
+    let store: Arc<dyn Store> = match &*variable("JOBWRIGHT_STORE")? {
+        "" => Arc::new(SqliteStore::open(shared.join("store.db"))?),
+        address => Arc::new(PostgresStore::connect(address).await?),
+    };
+    let engine = Engine::builder().shared_store(store).lease(LEASE).executor("slurm", slurm);
+    let engine = engine.start().await?;
     let deployment = match engine.deployment_named("kill").await? {
         Some(deployment) => deployment,
         None => engine.create_deployment("kill").await?,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! rig kill [N]         an engine is killed N times with 50 jobs in flight (20)
+//! rig nodes [N]        one of two engines on one PostgreSQL is killed N times (5)
 //! rig measure [N]      N trivial jobs through the engine and through Slurm's own client (200)
 //! rig with COMMAND…    a command that finds a cluster in its environment
 //! ```
@@ -20,6 +21,9 @@
 mod cluster;
 mod kill;
 mod measure;
+#[path = "../../../postgres/tests/support/cluster.rs"]
+#[allow(dead_code, reason = "the tests of the store use all of it")]
+mod postgres;
 
 use std::process::{Command, ExitCode};
 
@@ -34,10 +38,11 @@ fn main() -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new()?;
     match what.as_str() {
         "kill" => runtime.block_on(kill::kill(number(20)?))?,
+        "nodes" => runtime.block_on(kill::nodes(number(5)?))?,
         "engine" => runtime.block_on(kill::engine(number(0)?))?,
         "measure" => runtime.block_on(measure::measure(number(200)?))?,
         "with" => return with(arguments.collect()),
-        _ => bail!("usage: rig kill [N] | measure [N] | with COMMAND…"),
+        _ => bail!("usage: rig kill [N] | nodes [N] | measure [N] | with COMMAND…"),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
-//! A Slurm cluster of the tests' own: munged, slurmctld, some slurmd and slurmrestd on free ports of
-//! loopback with all files in a temporary folder, ended with the process that started it, however
-//! that ends.
+//! A Slurm cluster of the tests' own: munged, slurmctld, some slurmd and slurmrestd on free ports
+//! of loopback with all files in a temporary folder, ended with the process that started it,
+//! however that ends.
 //!
 //! Needs nothing but the standard library and `tempfile`, so that examples and measurements use it
 //! too.
