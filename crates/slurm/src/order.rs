@@ -25,7 +25,7 @@ trap : HUP INT TERM
 folder=$1 mark=$2
 shift 2
 set -C
-{ : >\"$folder/taken\"; } 2>/dev/null || exit 213
+{ true >\"$folder/taken\"; } 2>/dev/null || exit 213
 set +C
 \"$@\"
 code=$?

@@ -213,7 +213,8 @@ async fn the_controller_may_go_and_come_back_under_load() {
         let once: BTreeSet<_> = text.lines().collect();
         assert_eq!(text.lines().count(), once.len(), "each ran once: {text}");
         assert!(once.len() + lost >= 60, "{} ran, {lost} were lost", once.len());
-        cluster.until("nothing is left", || cluster.live().is_empty());
+        // What a killed controller forgot had ended, the next one shows as running for minutes.
+        cluster.until("no process is left", || cluster.processes() == 0);
     }
 }
 

@@ -148,13 +148,16 @@ impl Cluster {
         }
         let name = format!("SLURMD_NODENAME=n{node}\0");
         let ours = format!("SLURM_CONF={}", self.conf().display());
-        for process in fs::read_dir("/proc").unwrap().flatten() {
+        let is_there = |process: &fs::DirEntry| {
             let environment = fs::read(process.path().join("environ")).unwrap_or_default();
             let environment = String::from_utf8_lossy(&environment);
-            if environment.contains(&name) && environment.contains(&ours) {
-                let pid = process.file_name();
-                let _ = Command::new("kill").arg("-9").arg(pid).output();
-            }
+            environment.contains(&name) && environment.contains(&ours)
+        };
+        let processes = fs::read_dir("/proc").unwrap().flatten().filter(is_there);
+        let pids: Vec<_> = processes.map(|process| process.file_name()).collect();
+        // All at once: none must see how another one ends.
+        for signal in ["-STOP", "-KILL"] {
+            let _ = Command::new("kill").arg(signal).args(&pids).output();
         }
     }
 
@@ -222,6 +225,16 @@ impl Cluster {
     pub(crate) fn live(&self) -> Vec<String> {
         let text = self.said("squeue", &["-h", "-o", "%i %T %j %N"]);
         text.lines().map(str::to_owned).collect()
+    }
+
+    /// Counts the processes of attempts on all nodes, whatever the controller knows of them.
+    pub(crate) fn processes(&self) -> usize {
+        let mark = format!("JOBWRIGHT_OUTPUT={}/", self.shared().display());
+        let is_there = |process: &fs::DirEntry| {
+            let environment = fs::read(process.path().join("environ")).unwrap_or_default();
+            String::from_utf8_lossy(&environment).contains(&mark)
+        };
+        fs::read_dir("/proc").unwrap().flatten().filter(is_there).count()
     }
 
     /// Returns all jobs that the controller knows, as it shows them.
