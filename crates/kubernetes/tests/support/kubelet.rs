@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -130,6 +130,8 @@ async fn docker(cluster: &Cluster) -> Result<(), String> {
     for program in String::from_utf8_lossy(&programs.stdout).lines() {
         let _ = symlink("busybox", root.join("bin").join(program));
     }
+    // Debian's busybox has no `cksum`, which the example package calls.
+    copy_with_libraries(Path::new("/usr/bin/cksum"), &root)?;
     let archive = at("image.tar");
     let tar = Command::new("tar").args(["-C", &at("image"), "-cf", &archive, "."]).status();
     tar.map_err(|it| it.to_string())?;
@@ -137,6 +139,19 @@ async fn docker(cluster: &Cluster) -> Result<(), String> {
     run(cluster, &["import", "-c", "CMD [\"/bin/sleep\",\"1000000\"]", &archive, PAUSE])?;
     // What a node must be able to do, before a kubelet waits for it.
     run(cluster, &["run", "--rm", "--network=host", IMAGE, "/bin/true"]).map(drop)
+}
+
+/// Copies a program with what its loader needs to where the image has them.
+fn copy_with_libraries(program: &Path, root: &Path) -> Result<(), String> {
+    let listed = Command::new("ldd").arg(program).output().map_err(|it| it.to_string())?;
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let libraries = listed.split_whitespace().filter(|word| word.starts_with('/')).map(Path::new);
+    for file in libraries.chain([program]) {
+        let into = root.join(file.strip_prefix("/").map_err(|it| it.to_string())?);
+        fs::create_dir_all(into.parent().unwrap_or(root)).unwrap();
+        fs::copy(file, into).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    Ok(())
 }
 
 fn run(cluster: &Cluster, arguments: &[&str]) -> Result<String, String> {
