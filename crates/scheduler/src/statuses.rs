@@ -4,12 +4,13 @@
 //! durable, in the place of the one before. Where other engines use the store, what stands here
 //! counts only as long as this one holds its lease; it goes out before the next status of its group
 //! is committed, so that nobody hears the old one here who heard the new one there; and groups that
-//! have ended do not stay, since others may remove them.
+//! have ended do not stay, since others may remove them. A store in memory is as fast to ask, so that
+//! nothing stands here.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
-use jobwright_core::{Append, Event, GroupId, Status};
+use jobwright_core::{Append, Durability, Event, GroupId, Status, Store};
 
 use crate::driver::Spread;
 
@@ -20,7 +21,16 @@ const ENDED: usize = 8_192;
 #[derive(Debug)]
 pub(crate) struct Statuses {
     known: RwLock<Known>,
-    keeps_ended: bool,
+    keeps: Keeps,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Keeps {
+    /// The store has them in memory.
+    Nothing,
+    /// Other engines use the store.
+    Live,
+    All,
 }
 
 #[derive(Debug, Default)]
@@ -32,8 +42,13 @@ struct Known {
 
 impl Statuses {
     /// Knows nothing yet. Groups that ended stay where no other engine could remove them.
-    pub(crate) fn new(keeps_ended: bool) -> Self {
-        Self { known: RwLock::default(), keeps_ended }
+    pub(crate) fn of(store: &dyn Store) -> Self {
+        let keeps = match store.durability() {
+            _ if store.is_shared() => Keeps::Live,
+            Durability::Memory => Keeps::Nothing,
+            Durability::Synced | Durability::Written | _ => Keeps::All,
+        };
+        Self { known: RwLock::default(), keeps }
     }
 
     pub(crate) fn find(&self, group: GroupId) -> Option<Status> {
@@ -43,7 +58,7 @@ impl Statuses {
 
     /// A commit is about to be made.
     pub(crate) fn doubt(&self, journal: &[Append]) {
-        if self.keeps_ended {
+        if self.keeps != Keeps::Live {
             return;
         }
         let changed = journal.iter().filter(|append| append.summary.is_some());
@@ -52,6 +67,10 @@ impl Statuses {
 
     /// A commit is durable. `standing` knows the status of a group that was taken up with it.
     pub(crate) fn settle(&self, journal: &[Append], standing: impl Fn(GroupId) -> Option<Status>) {
+        if self.keeps == Keeps::Nothing {
+            return;
+        }
+        let keeps_ended = self.keeps == Keeps::All;
         let mut known = self.known();
         for Append { record, summary, .. } in journal {
             let adopted = || match record.events.first() {
@@ -59,7 +78,7 @@ impl Statuses {
                 Some(_) | None => None,
             };
             let status = summary.as_ref().map(|it| it.status).or_else(adopted);
-            let Some(status) = status.filter(|it| self.keeps_ended || !it.is_terminal()) else {
+            let Some(status) = status.filter(|it| keeps_ended || !it.is_terminal()) else {
                 continue;
             };
             known.statuses.insert(record.group, status);

@@ -280,7 +280,7 @@ impl EngineBuilder {
         let (sender, inbox) = mpsc::channel(INBOX);
         let (clock, hub, ends_by) = (Clock::start(), Hub::new(), watch::Sender::new(None));
         let announced = Arc::<Notify>::default();
-        let statuses = Arc::new(Statuses::new(!store.is_shared()));
+        let statuses = Arc::new(Statuses::of(&*store));
         let listener = Arc::new(Listener::new(sender.clone(), hub.clone(), clock));
         let machine = Scheduler::new(&capacity);
         let lease = self.lease.unwrap_or(LEASE);
