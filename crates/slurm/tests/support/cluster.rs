@@ -5,6 +5,8 @@
 //! Needs nothing but the standard library and `tempfile`, so that examples and measurements use it
 //! too.
 
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{Read, Write as _};
@@ -153,12 +155,25 @@ impl Cluster {
             let environment = String::from_utf8_lossy(&environment);
             environment.contains(&name) && environment.contains(&ours)
         };
-        let processes = fs::read_dir("/proc").unwrap().flatten().filter(is_there);
-        let pids: Vec<_> = processes.map(|process| process.file_name()).collect();
-        // All at once: none must see how another one ends.
-        for signal in ["-STOP", "-KILL"] {
-            let _ = Command::new("kill").arg(signal).args(&pids).output();
+        let signal = |signal: &str, pids: &BTreeSet<_>| {
+            let _ = Command::new("kill").arg(signal).args(pids).output();
+        };
+        // All at once: none must see how another one ends. Each look finds what others began before
+        // they were stopped.
+        let mut stopped = BTreeSet::new();
+        loop {
+            let processes = fs::read_dir("/proc").unwrap().flatten().filter(is_there);
+            let mut pids: BTreeSet<_> = processes.map(|process| process.file_name()).collect();
+            // The daemon above a job's script would tell the controller how that ended.
+            let daemons: Vec<_> = pids.iter().filter_map(|pid| step_daemon(pid)).collect();
+            pids.extend(daemons);
+            if pids.is_subset(&stopped) {
+                break;
+            }
+            signal("-STOP", &pids);
+            stopped.extend(pids);
         }
+        signal("-KILL", &stopped);
     }
 
     /// Says that a node is down, as the controller finds out by itself after a while.
@@ -385,4 +400,12 @@ fn free_ports(count: usize) -> Vec<u16> {
 #[expect(clippy::disallowed_methods, reason = "another program is waited for")]
 fn pause() {
     std::thread::sleep(LOOK);
+}
+
+/// The slurmstepd that a process is a child of.
+fn step_daemon(pid: &OsStr) -> Option<OsString> {
+    let status = fs::read_to_string(Path::new("/proc").join(pid).join("status")).ok()?;
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim();
+    let name = fs::read_to_string(format!("/proc/{parent}/comm")).ok()?;
+    name.starts_with("slurmstepd").then(|| parent.into())
 }
