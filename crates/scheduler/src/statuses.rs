@@ -4,8 +4,8 @@
 //! durable, in the place of the one before. Where other engines use the store, what stands here
 //! counts only as long as this one holds its lease; it goes out before the next status of its group
 //! is committed, so that nobody hears the old one here who heard the new one there; and groups that
-//! have ended do not stay, since others may remove them. A store in memory is as fast to ask, so that
-//! nothing stands here.
+//! have ended do not stay, since others may remove them. A store in memory is as fast to ask, so
+//! that nothing stands here.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
