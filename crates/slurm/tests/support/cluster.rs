@@ -6,7 +6,6 @@
 //! too.
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{Read, Write as _};
@@ -155,25 +154,21 @@ impl Cluster {
             let environment = String::from_utf8_lossy(&environment);
             environment.contains(&name) && environment.contains(&ours)
         };
-        let signal = |signal: &str, pids: &BTreeSet<_>| {
-            let _ = Command::new("kill").arg(signal).args(pids).output();
-        };
-        // All at once: none must see how another one ends. Each look finds what others began before
-        // they were stopped.
-        let mut stopped = BTreeSet::new();
+        let pid = |process: fs::DirEntry| process.file_name().to_str()?.parse::<u32>().ok();
+        // Who began others goes before them, so that none sees how another one ends: first the
+        // daemon above a job's script, which would tell the controller. Stopping them all before
+        // would not do: a stopped group that loses its parent is sent on with a SIGHUP.
         loop {
             let processes = fs::read_dir("/proc").unwrap().flatten().filter(is_there);
-            let mut pids: BTreeSet<_> = processes.map(|process| process.file_name()).collect();
-            // The daemon above a job's script would tell the controller how that ended.
-            let daemons: Vec<_> = pids.iter().filter_map(|pid| step_daemon(pid)).collect();
+            let mut pids: BTreeSet<_> = processes.filter_map(pid).collect();
+            let daemons: Vec<_> = pids.iter().filter_map(|pid| step_daemon(*pid)).collect();
             pids.extend(daemons);
-            if pids.is_subset(&stopped) {
+            if pids.is_empty() {
                 break;
             }
-            signal("-STOP", &pids);
-            stopped.extend(pids);
+            let pids = pids.iter().map(ToString::to_string);
+            let _ = Command::new("kill").arg("-KILL").args(pids).output();
         }
-        signal("-KILL", &stopped);
     }
 
     /// Says that a node is down, as the controller finds out by itself after a while.
@@ -403,9 +398,9 @@ fn pause() {
 }
 
 /// The slurmstepd that a process is a child of.
-fn step_daemon(pid: &OsStr) -> Option<OsString> {
-    let status = fs::read_to_string(Path::new("/proc").join(pid).join("status")).ok()?;
+fn step_daemon(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim();
     let name = fs::read_to_string(format!("/proc/{parent}/comm")).ok()?;
-    name.starts_with("slurmstepd").then(|| parent.into())
+    name.starts_with("slurmstepd").then(|| parent.parse().ok())?
 }
