@@ -30,6 +30,7 @@
 //! and any knowledge of how a store or an executor does its work. Equal inputs give equal results,
 //! down to the bytes of a [`Digest`].
 
+mod bytes;
 mod digest;
 mod id;
 mod inputs;
@@ -97,6 +98,8 @@ pub use id::ScheduleId;
 pub use id::Seq;
 pub use id::TokenId;
 pub use id::WebhookId;
+
+pub use bytes::parse_bytes;
 
 pub use digest::Digest;
 pub use digest::DigestError;

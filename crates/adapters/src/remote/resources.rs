@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobwright_core::parse_duration;
+use jobwright_core::{parse_bytes, parse_duration};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -92,21 +92,11 @@ fn cpu(value: &Value) -> Option<u32> {
 }
 
 fn memory(value: &Value) -> Option<u64> {
-    let Value::String(text) = value else { return value.as_u64().filter(|bytes| *bytes > 0) };
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor: u64 = match unit.trim() {
-        "" | "B" => 1,
-        "kB" => 1_000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "TiB" => 1 << 40,
-        _ => return None,
+    let bytes = match value {
+        Value::String(text) => parse_bytes(text),
+        value => value.as_u64(),
     };
-    number.parse::<u64>().ok()?.checked_mul(factor).filter(|bytes| *bytes > 0)
+    bytes.filter(|bytes| *bytes > 0)
 }
 
 fn time(value: &Value) -> Option<Duration> {

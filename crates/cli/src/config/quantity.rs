@@ -45,23 +45,9 @@ impl Bytes {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("expected a number of bytes such as `1048576` or `64 MiB`, found `{text}`");
-        let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
-        let (number, unit) = text.split_at(digits);
-        let factor: u64 = match unit.trim() {
-            "" | "B" => 1,
-            "kB" => 1_000,
-            "MB" => 1_000_000,
-            "GB" => 1_000_000_000,
-            "KiB" => 1 << 10,
-            "MiB" => 1 << 20,
-            "GiB" => 1 << 30,
-            "TiB" => 1 << 40,
-            _ => return Err(wrong()),
-        };
-        let number: u64 = number.parse().map_err(|_| wrong())?;
-        number.checked_mul(factor).map(Self).ok_or_else(wrong)
+        jobwright_core::parse_bytes(text).map(Self).ok_or_else(|| {
+            format!("expected a number of bytes such as `1048576` or `64 MiB`, found `{text}`")
+        })
     }
 }
 
