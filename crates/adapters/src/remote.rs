@@ -270,6 +270,24 @@ impl<C: Cluster> Remote<C> {
         }
     }
 
+    /// Asks until there is an answer. Cancel safe if the question is.
+    async fn insist<T, A>(&self, job: &Job, ask: impl Fn() -> A) -> T
+    where
+        A: Future<Output = Result<T, Trouble>>,
+    {
+        let mut tries = 0;
+        loop {
+            self.answering(job).await;
+            let answer = within(self.options.call_time, ask()).await;
+            self.note(&answer);
+            match answer {
+                Ok(answer) => return answer,
+                Err(_) => sleep(circuit::pause(tries)).await,
+            }
+            tries += 1;
+        }
+    }
+
     fn tell_waiting(&self, job: &Job, trouble: &Trouble) {
         job.attempt().progress(0, &format!("waits for {}: {trouble}", self.cluster.name()));
     }

@@ -5,12 +5,10 @@ use std::io;
 
 use jobwright_core::{Attempt, Failure, Handle, Success};
 use serde_json::json;
-use tokio::time::sleep;
 
-use super::circuit::pause;
-use super::cluster::{Cluster, End, Job, Output};
+use super::Remote;
+use super::cluster::{Cluster, End, Job};
 use super::follow::Ended;
-use super::{Remote, within};
 use crate::local::capture::Capture;
 use crate::local::conclusion::Conclusion;
 use crate::local::folder::{Folder, LOG, OUTPUT};
@@ -101,7 +99,7 @@ impl<C: Cluster> Remote<C> {
             let tail = tail(&folder).map_err(log)?;
             return Ok(Kept { folder, end: before, tail, masker });
         }
-        let mut output = self.fetch(job, handle).await;
+        let mut output = self.insist(job, || self.cluster.output(job, handle)).await;
         if let Some(result) = output.result.take() {
             folder.replace(OUTPUT, &result).map_err(io("the result cannot be kept"))?;
         }
@@ -123,20 +121,6 @@ impl<C: Cluster> Remote<C> {
         match Folder::open(job.root(), job.attempt())? {
             Some(folder) => Ok(folder),
             None => Folder::create(job.root(), job.attempt()).map(|(folder, _)| folder),
-        }
-    }
-
-    async fn fetch(&self, job: &Job, handle: &Handle) -> Output {
-        let mut tries = 0;
-        loop {
-            self.answering(job).await;
-            let output = within(self.options.call_time, self.cluster.output(job, handle)).await;
-            self.note(&output);
-            match output {
-                Ok(output) => return output,
-                Err(_) => sleep(pause(tries)).await,
-            }
-            tries += 1;
         }
     }
 }

@@ -5,13 +5,12 @@ use std::io;
 use std::time::Duration;
 
 use jobwright_core::Handle;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use super::circuit::pause;
+use super::Remote;
 use super::cluster::{Cluster, Job, Output, State};
 use super::follow::Ended;
 use super::seat::Seat;
-use super::{Remote, within};
 use crate::local::capture::Capture;
 use crate::local::folder::{Folder, LOG};
 use crate::local::reattach::told;
@@ -56,7 +55,8 @@ impl<C: Cluster> Remote<C> {
         if sightings.wait_for(has_begun).await.is_err() {
             return;
         }
-        let Some(output) = self.open(seat.job(), handle).await else { return };
+        let ask = || self.cluster.stream(seat.job(), handle);
+        let Some(output) = self.insist(seat.job(), ask).await else { return };
         match self.capture(seat.job(), output) {
             Ok(Some(opened)) => {
                 let capture = capture.insert(opened);
@@ -68,20 +68,6 @@ impl<C: Cluster> Remote<C> {
                 let attempt = seat.job().attempt().id();
                 tracing::warn!(%error, %attempt, "what an attempt says cannot be kept");
             }
-        }
-    }
-
-    async fn open(&self, job: &Job, handle: &Handle) -> Option<Output> {
-        let mut tries = 0;
-        loop {
-            self.answering(job).await;
-            let stream = within(self.options.call_time, self.cluster.stream(job, handle)).await;
-            self.note(&stream);
-            match stream {
-                Ok(output) => return output,
-                Err(_) => sleep(pause(tries)).await,
-            }
-            tries += 1;
         }
     }
 

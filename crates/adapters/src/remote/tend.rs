@@ -123,20 +123,10 @@ impl<C: Cluster> Remote<C> {
     /// Sees to it that nothing starts any more under the key of an attempt that the cluster does
     /// not know; waits where there is no fence.
     pub(super) async fn shut_out(&self, job: &Job) -> Fence {
-        let mut tries = 0;
-        loop {
-            self.answering(job).await;
-            let fence = within(self.options.call_time, self.cluster.fence(job)).await;
-            self.note(&fence);
-            match fence {
-                Ok(Fence::Shut) => return Fence::Shut,
-                Ok(fence @ (Fence::Open | Fence::Started)) => {
-                    sleep(self.options.settle).await;
-                    return fence;
-                }
-                Err(_) => sleep(pause(tries)).await,
-            }
-            tries += 1;
+        let fence = self.insist(job, || self.cluster.fence(job)).await;
+        if let Fence::Open | Fence::Started = fence {
+            sleep(self.options.settle).await;
         }
+        fence
     }
 }
