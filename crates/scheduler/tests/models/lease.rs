@@ -1,5 +1,4 @@
-//! Lease, fence and take-over as a model that Stateright goes through state by state: every order
-//! of ticks, renewals, claims, appends, deeds, stops and lost messages of two engines over one
+//! Lease, fence and take-over: every order of ticks, renewals, claims, appends, deeds, stops and lost messages of two engines over one
 //! group. Each rule of the protocol can be left out, and then the checker must find out why it is
 //! there.
 //!
@@ -9,22 +8,14 @@
 //! between  a renewal, a claim's answer and an append of each engine, which may be late or lost
 //! ```
 //!
-//! Time is what is left, in ticks, so it has no end. The simulation of the machine
-//! (`tests/sim/nodes.rs`) has the same rules over the whole machine, with chance instead of
-//! completeness.
+//! Time is what is left, in ticks, so it has no end.
 
-#![expect(clippy::print_stdout, reason = "what the checker went through is read by a person")]
+use stateright::{Model, Property};
 
-use stateright::{Checker, Model, Property};
-
-/// The length of a lease in ticks, and for how long an engine believes in it.
-const LEASE: u8 = 2;
-const TRUSTED: u8 = 1;
+use crate::{ENGINES, LEASE, TRUSTED, check};
 
 /// So often the group is taken up.
 const EPOCHS: u8 = 3;
-
-const ENGINES: usize = 2;
 
 /// A rule that is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -329,32 +320,14 @@ fn is_sound(journal: &[(u8, Fact)]) -> bool {
     })
 }
 
-fn check(without: Without, broken: Option<&'static str>) {
-    let model = Protocol { without };
-    let mut options = model.checker().threads(2);
-    if let Some(name) = broken {
-        options = options.finish_when(stateright::HasDiscoveries::AnyOf([name].into()));
-    }
-    let checker = options.spawn_bfs().join();
-    println!("without {without:?}: {} states", checker.unique_state_count());
-    match broken {
-        Some(name) => {
-            let path = checker.discovery(name);
-            let path = path.unwrap_or_else(|| panic!("without {without:?} nothing breaks"));
-            println!("without {without:?}, not: {name}\n{:?}", path.into_actions());
-        }
-        None => checker.assert_properties(),
-    }
-}
-
 #[test]
 fn lease_fence_and_take_over_keep_facts_and_attempts_single() {
-    check(Without::Nothing, None);
+    check(Protocol { without: Without::Nothing }, "nothing", None);
 }
 
 #[test]
 fn each_rule_is_needed() {
-    check(Without::Fence, Some(SOUND));
-    check(Without::Look, Some(SINGLE));
-    check(Without::Margin, Some(SINGLE));
+    check(Protocol { without: Without::Fence }, "the fence", Some(SOUND));
+    check(Protocol { without: Without::Look }, "the look", Some(SINGLE));
+    check(Protocol { without: Without::Margin }, "the margin", Some(SINGLE));
 }

@@ -1,7 +1,7 @@
-//! The helm of a deployment whose runs wait for each other, as a model that Stateright goes through
-//! state by state: two engines, two runs, engines that die, are stopped, and whose commits arrive
-//! late. Whatever happens, a run goes on only when the one before has ended, and alone. Each rule
-//! can be left out, and then the checker must find out why it is there.
+//! The helm of a deployment whose runs wait for each other: two runs, two engines that die, are
+//! stopped, and whose commits arrive late. Whatever happens, a run goes on only when the one before
+//! has ended, and alone. Each rule can be left out, and then the checker must find out why it is
+//! there.
 //!
 //! ```text
 //! store    who is at the helm and its revision, the runs with their engines, the leases
@@ -9,15 +9,12 @@
 //! between  a commit that accepts a run, which may arrive late
 //! ```
 //!
-//! What a lease is worth by itself is the matter of `lease_model.rs`; here it is taken for granted.
+//! What a lease is worth by itself is the matter of `lease.rs`; here it is taken for granted.
 
-use stateright::{Checker, Model, Property};
+use stateright::{Model, Property};
 
-/// The length of a lease in ticks, and for how long an engine believes in it.
-const LEASE: u8 = 2;
-const TRUSTED: u8 = 1;
+use crate::{ENGINES, LEASE, TRUSTED, check};
 
-const ENGINES: usize = 2;
 const RUNS: usize = 2;
 
 /// So often the helm's document is written.
@@ -308,19 +305,11 @@ const REFUSED: &str = "a late commit is refused";
 
 #[test]
 fn runs_that_wait_for_each_other_do_so_wherever_they_are_driven() {
-    let checker = Protocol { without: Without::Nothing }.checker().threads(2).spawn_bfs().join();
-    println!("{} states", checker.unique_state_count());
-    checker.assert_properties();
+    check(Protocol { without: Without::Nothing }, "nothing", None);
 }
 
 #[test]
 fn each_rule_of_the_helm_is_needed() {
-    for without in [Without::Guard, Without::Completeness] {
-        let options = Protocol { without }.checker().threads(2);
-        let options = options.finish_when(stateright::HasDiscoveries::AnyOf([ORDERED].into()));
-        let checker = options.spawn_bfs().join();
-        let path = checker.discovery(ORDERED);
-        let path = path.unwrap_or_else(|| panic!("without {without:?} nothing breaks"));
-        println!("without {without:?}, not: {ORDERED}\n{:?}", path.into_actions());
-    }
+    check(Protocol { without: Without::Guard }, "the guard", Some(ORDERED));
+    check(Protocol { without: Without::Completeness }, "completeness", Some(ORDERED));
 }
