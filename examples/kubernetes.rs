@@ -4,7 +4,8 @@
 //! ```text
 //! mkdir /tmp/jobs
 //! minikube start --mount --mount-string=/tmp/jobs:/tmp/jobs
-//! KUBERNETES_SHARED=/tmp/jobs KUBERNETES_IMAGE=busybox:1 cargo run --example kubernetes
+//! export KUBERNETES_SHARED=/tmp/jobs KUBERNETES_IMAGE=busybox:1
+//! cargo run -p jobwright-kubernetes --example kubernetes
 //! ```
 //!
 //! With another cluster: `KUBECONFIG` names it, and its nodes must have the folder, too, since the

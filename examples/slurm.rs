@@ -4,12 +4,13 @@
 //!
 //! ```text
 //! apt-get install slurmctld slurmd slurm-client slurmrestd slurm-wlm-jwt-plugin munge
-//! cargo build --example slurm
+//! cargo build -p jobwright-slurm --example slurm
 //! cargo test -p jobwright-slurm --test rig -- with "$PWD/target/debug/examples/slurm"
 //! ```
 //!
 //! With a cluster that is there: `SLURMRESTD_URL=http://HOST:6820 SLURM_JWT=TOKEN USER=NAME
-//! SLURM_SHARED=FOLDER cargo run --example slurm`, where the nodes have the folder, too.
+//! SLURM_SHARED=FOLDER cargo run -p jobwright-slurm --example slurm`, where the nodes have the
+//! folder, too.
 #![expect(clippy::print_stdout, reason = "it talks to a person")]
 #![expect(clippy::disallowed_methods, reason = "a program reads its environment")]
 

@@ -11,7 +11,8 @@
 //!     --memory 3g --work-dir $PWD/spark/work spark://127.0.0.1:7077 &
 //! ```
 //!
-//! Usage: `spark REST UI FOLDER`, such as `spark http://127.0.0.1:6066 http://127.0.0.1:8080 shared`
+//! Usage: `spark REST UI FOLDER`, such as
+//! `cargo run -p jobwright-spark --example spark -- http://127.0.0.1:6066 http://127.0.0.1:8080 shared`
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a person")]
 
 use jobwright::Engine;
@@ -19,7 +20,7 @@ use jobwright::adapters::remote::Options;
 use jobwright::store::MemoryStore;
 use jobwright_spark::{StandaloneOptions, standalone};
 
-const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/packages/spark");
+const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/packages/spark");
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

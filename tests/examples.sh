@@ -26,7 +26,8 @@ else
 fi
 
 bin=${CARGO_TARGET_DIR:-target}/debug/examples
-cargo build --locked --examples
+packages=(-p jobwright -p jobwright-kubernetes -p jobwright-slurm -p jobwright-spark)
+cargo build --locked "${packages[@]}" --examples
 # What is compared is what people see, and a backtrace is for those who ask.
 export RUST_BACKTRACE=0
 

@@ -10,7 +10,7 @@ use jobwright::core::{Executor, Verdict};
 use jobwright::store::MemoryStore;
 use serde_json::{from_value, json};
 
-const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/packages/pos_report");
+const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/packages/pos_report");
 
 /// Runs the package with an executor, and returns what it published: names and contents.
 pub(crate) async fn published(

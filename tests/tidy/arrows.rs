@@ -11,11 +11,11 @@ const ARROWS: [(&str, &[&str], &[&str]); 13] = [
     ("package", &["core"], &[]),
     ("scheduler", &["core"], &["adapters", "store"]),
     ("adapters", &["core"], &[]),
-    ("slurm", &["adapters", "core"], &["package", "scheduler", "store", "postgres"]),
+    ("slurm", &["adapters", "core"], &["jobwright", "package", "scheduler", "store", "postgres"]),
     ("store", &["core"], &[]),
     ("postgres", &["core"], &["adapters", "scheduler", "store"]),
-    ("spark", &["adapters", "core"], &["scheduler", "store"]),
-    ("kubernetes", &["adapters", "core"], &["package", "scheduler", "store"]),
+    ("spark", &["adapters", "core"], &["jobwright", "scheduler", "store"]),
+    ("kubernetes", &["adapters", "core"], &["jobwright", "package", "scheduler", "store"]),
     ("webhooks", &["scheduler", "core"], &["adapters", "store"]),
     ("http", &["scheduler", "package", "core"], &["adapters", "store"]),
     (
@@ -35,11 +35,7 @@ const ARROWS: [(&str, &[&str], &[&str]); 13] = [
         ],
         &[],
     ),
-    (
-        "jobwright",
-        &["core", "package", "scheduler", "adapters", "store"],
-        &["http", "kubernetes", "postgres", "slurm", "spark"],
-    ),
+    ("jobwright", &["core", "package", "scheduler", "adapters", "store"], &["http", "postgres"]),
 ];
 
 /// What a library never brings along: the program that embeds it chooses these.

@@ -1,6 +1,6 @@
-//! Lease, fence and take-over: every order of ticks, renewals, claims, appends, deeds, stops and lost messages of two engines over one
-//! group. Each rule of the protocol can be left out, and then the checker must find out why it is
-//! there.
+//! Lease, fence and take-over: every order of ticks, renewals, claims, appends, deeds, stops and
+//! lost messages of two engines over one group. Each rule of the protocol can be left out, and then
+//! the checker must find out why it is there.
 //!
 //! ```text
 //! store    epoch, owner, journal, and what is left of each engine's lease
