@@ -10,6 +10,7 @@ mod levels;
 mod place;
 mod quantity;
 mod slurm;
+mod spark;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,13 +24,14 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use toml::de::DeTable;
 
-pub(crate) use executor::{Executor, Keep, Local, Mock, Outcome, Spark, SparkSubmit};
+pub(crate) use executor::{Executor, Keep, Local, Mock, Outcome};
 pub(crate) use kubernetes::Kubernetes;
 pub(crate) use levels::levels;
 pub(crate) use place::ConfigError;
 use place::Document;
 pub(crate) use quantity::{Bytes, Period};
 pub(crate) use slurm::Slurm;
+pub(crate) use spark::{Spark, SparkSubmit};
 
 /// Everything that a configuration says, with the defaults of what it does not say.
 #[derive(Debug, Clone, Deserialize)]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use jobwright_core::AttemptId;
+use serde::Deserialize;
 use thiserror::Error;
 
 /// The name of an attempt on a cluster, `<prefix>-<job>-<number>`: a pure function of the attempt's
@@ -12,8 +13,10 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Arc<str>);
 
-/// The begin of all keys of an installation. Two installations that share a cluster need two.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The begin of all keys of an installation. Two installations that share a cluster need two. It is
+/// read from a text, too.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Prefix(Arc<str>);
 
 /// A text that cannot be a prefix.
@@ -47,6 +50,14 @@ impl Prefix {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for Prefix {
+    type Error = PrefixError;
+
+    fn try_from(text: String) -> Result<Self, PrefixError> {
+        Self::new(&text)
     }
 }
 

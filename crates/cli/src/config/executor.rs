@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use jobwright_adapters::remote::Prefix;
 use jobwright_core::ExecutorName;
 use serde::Deserialize;
 use toml::Spanned;
@@ -15,6 +14,7 @@ use super::kubernetes::Kubernetes;
 use super::place::{ConfigError, Document};
 use super::quantity::{Bytes, Period};
 use super::slurm::Slurm;
+use super::spark::{Spark, SparkSubmit};
 
 /// The kinds that there are.
 const KINDS: [&str; 6] = ["kubernetes", "local", "mock", "slurm", "spark", "spark-submit"];
@@ -95,75 +95,6 @@ pub(crate) struct Mock {
     pub(crate) failure_rate: Share,
     /// Which ones these are.
     pub(crate) seed: u64,
-}
-
-/// How drivers run on a standalone master.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct Spark {
-    /// The address of the submission server.
-    pub(crate) rest: String,
-    /// The address of the master's web interface.
-    pub(crate) ui: String,
-    /// The folder that the server and all workers see under this path.
-    pub(crate) folder: PathBuf,
-    /// How many drivers there are at a time; absent: 4.
-    pub(crate) slots: Option<NonZeroU32>,
-    pub(crate) total_slots: Option<NonZeroU32>,
-    /// The begin of the names of applications; absent: `jobwright`.
-    pub(crate) prefix: Option<Spanned<String>>,
-    /// The address that applications register at; absent: what the master says of itself.
-    pub(crate) master: Option<String>,
-    /// The Python of the workers; absent: theirs.
-    pub(crate) python: Option<String>,
-    pub(crate) driver_cores: Option<NonZeroU32>,
-    pub(crate) driver_memory: Option<Bytes>,
-    pub(crate) executor_cores: Option<NonZeroU32>,
-    pub(crate) executor_memory: Option<Bytes>,
-    /// How often all drivers are asked for; absent: every second.
-    pub(crate) poll: Option<Period>,
-    pub(crate) log_limit: Option<Bytes>,
-    /// Properties of all applications.
-    #[serde(default)]
-    pub(crate) conf: BTreeMap<String, String>,
-}
-
-/// How `spark-submit` runs.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct SparkSubmit {
-    /// The master, such as `yarn`.
-    pub(crate) master: String,
-    /// The program; absent: `spark-submit` on the search path.
-    pub(crate) program: Option<PathBuf>,
-    pub(crate) prefix: Option<Spanned<String>>,
-    pub(crate) slots: Option<NonZeroU32>,
-    pub(crate) total_slots: Option<NonZeroU32>,
-    pub(crate) folder: Option<PathBuf>,
-    pub(crate) search_path: Option<Vec<PathBuf>>,
-    #[serde(default)]
-    pub(crate) inherit: Vec<Spanned<String>>,
-    pub(crate) log_limit: Option<Bytes>,
-    #[serde(default)]
-    pub(crate) keep: Keep,
-    #[serde(default)]
-    pub(crate) conf: BTreeMap<String, String>,
-}
-
-impl SparkSubmit {
-    /// Returns how its processes run.
-    pub(crate) fn processes(&self) -> Local {
-        Local {
-            slots: self.slots,
-            total_slots: self.total_slots,
-            folder: self.folder.clone(),
-            search_path: self.search_path.clone(),
-            inherit: self.inherit.clone(),
-            log_limit: self.log_limit,
-            keep: self.keep,
-            limits: Limits::default(),
-        }
-    }
 }
 
 /// How pretended attempts end.
@@ -264,12 +195,8 @@ fn one(
     };
     match &executor {
         Executor::Local(local) => check_inherited(&local.inherit, document)?,
-        Executor::SparkSubmit(submit) => {
-            check_inherited(&submit.inherit, document)?;
-            check_prefix(submit.prefix.as_ref(), document)?;
-        }
-        Executor::Spark(spark) => check_prefix(spark.prefix.as_ref(), document)?,
-        Executor::Kubernetes(_) | Executor::Mock(_) | Executor::Slurm(_) => {}
+        Executor::SparkSubmit(submit) => check_inherited(&submit.inherit, document)?,
+        Executor::Kubernetes(_) | Executor::Mock(_) | Executor::Slurm(_) | Executor::Spark(_) => {}
     }
     Ok(executor)
 }
@@ -295,17 +222,6 @@ fn check_inherited(
         return Err(document.wrong(Some(variable.span()), &message));
     }
     Ok(())
-}
-
-fn check_prefix(
-    prefix: Option<&Spanned<String>>,
-    document: &Document<'_>,
-) -> Result<(), ConfigError> {
-    let Some(prefix) = prefix else { return Ok(()) };
-    match Prefix::new(prefix.get_ref()) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(document.wrong(Some(prefix.span()), &error.to_string())),
-    }
 }
 
 /// The kinds that there are, in words.

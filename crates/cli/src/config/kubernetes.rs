@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jobwright_adapters::remote::Prefix;
 use serde::Deserialize;
 
 use super::quantity::{Bytes, Period};
@@ -22,7 +23,7 @@ pub(crate) struct Kubernetes {
     /// The image of steps that name none.
     pub(crate) image: Option<String>,
     /// The begin of all names.
-    pub(crate) prefix: String,
+    pub(crate) prefix: Prefix,
     /// Where attempts have their folders, relative to the data folder; absent: `jobs`.
     pub(crate) folder: Option<PathBuf>,
     /// How many attempts the cluster has at a time.
@@ -57,7 +58,7 @@ impl Default for Kubernetes {
             context: None,
             namespace: None,
             image: None,
-            prefix: "jobwright".to_owned(),
+            prefix: Prefix::default(),
             folder: None,
             slots: SLOTS,
             total_slots: None,

@@ -25,7 +25,7 @@ pub(crate) struct Slurm {
     pub(crate) api: Option<Api>,
     /// The begin of the names of jobs.
     #[serde(default)]
-    pub(crate) prefix: JobPrefix,
+    pub(crate) prefix: Prefix,
     pub(crate) slots: Option<NonZeroU32>,
     pub(crate) total_slots: Option<NonZeroU32>,
     pub(crate) submissions: Option<NonZeroU32>,
@@ -82,18 +82,5 @@ impl TryFrom<String> for Api {
 
     fn try_from(text: String) -> Result<Self, String> {
         text.parse().map(Self).map_err(|error: jobwright_slurm::ApiVersionError| error.to_string())
-    }
-}
-
-/// The begin of names on a cluster.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) struct JobPrefix(pub(crate) Prefix);
-
-impl TryFrom<String> for JobPrefix {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        Prefix::new(&text).map(Self).map_err(|error| error.to_string())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use jobwright_adapters::remote::{Options, Prefix};
+use jobwright_adapters::remote::Options;
 use jobwright_kubernetes::{Connection, KubernetesExecutor, Settings};
 
 use crate::config::Kubernetes;
@@ -10,7 +10,7 @@ use crate::config::Kubernetes;
 /// Makes the executor. The cluster is not asked yet.
 pub(super) async fn jobs(said: &Kubernetes, root: &Path) -> anyhow::Result<KubernetesExecutor> {
     let options = Options {
-        prefix: Prefix::new(&said.prefix)?,
+        prefix: said.prefix.clone(),
         slots: said.slots.get(),
         submissions: said.submissions.get(),
         submissions_per_second: said.submissions_per_second.map(std::num::NonZeroU32::get),

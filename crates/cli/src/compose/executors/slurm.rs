@@ -32,7 +32,7 @@ pub(super) fn jobs(
     if let Some(poll) = config.poll {
         site.poll = poll.0;
     }
-    let mut options = Options { prefix: config.prefix.0.clone(), ..Options::default() };
+    let mut options = Options { prefix: config.prefix.clone(), ..Options::default() };
     if let Some(slots) = config.slots {
         options.slots = slots.get();
     }

@@ -2,13 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use jobwright_adapters::LocalProcessExecutor;
-use jobwright_adapters::remote::{Options, Prefix};
+use jobwright_adapters::remote::Options;
 use jobwright_spark::{
     SparkExecutor, SparkSubmitExecutor, StandaloneError, StandaloneOptions, SubmitOptions,
 };
-use toml::Spanned;
 
 use crate::config::{Bytes, Spark, SparkSubmit};
 
@@ -49,7 +47,7 @@ pub(super) async fn standalone(
         options.poll = poll.0;
     }
     let mut remote = Options {
-        prefix: prefix(spark.prefix.as_ref())?,
+        prefix: spark.prefix.clone(),
         slots: spark.slots.map_or(SLOTS, Into::into),
         ..Options::default()
     };
@@ -75,17 +73,10 @@ pub(super) fn submit(
     let options = SubmitOptions {
         program: submit.program.clone().unwrap_or_else(|| PathBuf::from("spark-submit")),
         master: submit.master.clone(),
-        prefix: prefix(submit.prefix.as_ref())?,
+        prefix: submit.prefix.clone(),
         properties: submit.conf.clone(),
     };
     Ok(SparkSubmitExecutor::new(options, processes)?)
-}
-
-fn prefix(prefix: Option<&Spanned<String>>) -> anyhow::Result<Prefix> {
-    match prefix {
-        Some(prefix) => Prefix::new(prefix.get_ref()).context("`prefix` is wrong"),
-        None => Ok(Prefix::default()),
-    }
 }
 
 fn mebibytes(bytes: Bytes) -> u32 {
