@@ -14,8 +14,12 @@ const ARROWS: [(&str, &[&str], &[&str]); 13] = [
     ("slurm", &["adapters", "core"], &["jobwright", "package", "scheduler", "store", "postgres"]),
     ("store", &["core"], &[]),
     ("postgres", &["core"], &["adapters", "scheduler", "store"]),
-    ("spark", &["adapters", "core"], &["jobwright", "scheduler", "store"]),
-    ("kubernetes", &["adapters", "core"], &["jobwright", "package", "scheduler", "store"]),
+    ("spark", &["adapters", "core"], &["jobwright", "scheduler", "store", "postgres"]),
+    (
+        "kubernetes",
+        &["adapters", "core"],
+        &["jobwright", "package", "scheduler", "store", "postgres"],
+    ),
     ("webhooks", &["scheduler", "core"], &["adapters", "store"]),
     ("http", &["scheduler", "package", "core"], &["adapters", "store"]),
     (

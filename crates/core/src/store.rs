@@ -249,6 +249,16 @@ pub trait Store: Send + Sync + 'static {
         if groups.is_empty() { Ok(()) } else { self.release(owner).await }
     }
 
+    /// Reads on in the feed of all journals, whoever wrote them: what became durable since a
+    /// cursor; without one only where the feed ends now. Records of one commit come together, those
+    /// of one group in order, each once. Where there are more than `most`, none of them is read. A
+    /// store may hold back what was written while an older transaction is open. Only a store that
+    /// is shared has a feed; by default it is empty.
+    async fn feed(&self, since: Option<Cursor>, most: u32) -> Result<Feed, StoreError> {
+        let _ = (since, most);
+        Ok(Feed::default())
+    }
+
     /// Finds a document.
     async fn find(&self, key: Key) -> Result<Option<Stored>, StoreError>;
 
@@ -269,6 +279,21 @@ pub trait Store: Send + Sync + 'static {
 
     /// Finds a content by its digest.
     async fn content(&self, digest: Digest) -> Result<Option<Arc<[u8]>>, StoreError>;
+}
+
+/// A place in the feed of a store, which only that store can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Cursor(pub u64);
+
+/// A part of the feed of a store.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Feed {
+    /// What became durable.
+    pub records: Vec<Record>,
+    /// How many records there were, where they were too many to be read.
+    pub missed: u64,
+    /// Where to read on.
+    pub end: Cursor,
 }
 
 /// What was removed.

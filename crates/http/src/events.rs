@@ -62,8 +62,8 @@ struct Which {
     job_group: Option<String>,
 }
 
-/// Streams what happens from now on in all job groups. A reader that comes back gets a `gap`
-/// first, since there is no order over all groups to go on from.
+/// Streams what happens from now on in all job groups, whichever node drives them. A reader that
+/// comes back gets a `gap` first, since there is no order over all groups to go on from.
 #[utoipa::path(
     get, path = "/events", tag = "events", operation_id = "streamEvents",
     params(Which),
@@ -81,6 +81,7 @@ async fn all(
         return group_stream(&app, &caller, &headers, group).await;
     }
     let mut reader = Reader::open(&app, &caller, None)?;
+    reader.heard.ready().await;
     if headers.contains_key("last-event-id") {
         reader.lines.push_back(gap(0));
     }

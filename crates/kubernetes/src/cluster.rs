@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jobwright_adapters::remote::{
     Cluster, Fence, Force, Job, Options, Output, Prefix, RemoteExecutor, Sighting, Submitted,
-    Survey, Trouble,
+    Survey, Trouble, instant,
 };
 use jobwright_core::{Failure, GroupId, Handle};
 use k8s_openapi::api::batch::v1::Job as Manifest;
@@ -17,7 +18,7 @@ use kube::api::{DeleteParams, ListParams, PostParams, Preconditions, Propagation
 use kube::runtime::watcher::Event;
 use kube::{Api, Client, Config, Error};
 use thiserror::Error as ThisError;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use crate::connect::{ConnectError, Line};
 use crate::label;
@@ -31,7 +32,7 @@ use crate::watch::{News, Watches};
 /// So many ticks the watches are listened to before the executor learns that nothing is new.
 const QUIET: u32 = 2;
 
-/// How long further news are waited for after the first.
+/// How long news are gathered after the first, also while more and more come.
 const GATHER: Duration = Duration::from_millis(20);
 
 /// The most news that are taken at once.
@@ -70,6 +71,7 @@ pub struct Kubernetes {
     ledger: Mutex<Ledger>,
     /// Made by who first asks for news.
     watches: tokio::sync::Mutex<Option<Watches>>,
+    forgotten: AtomicU64,
     /// The artifacts that are known to be there.
     artifacts: Mutex<HashSet<String>>,
 }
@@ -119,6 +121,7 @@ impl Kubernetes {
             settings,
             ledger: Mutex::default(),
             watches: tokio::sync::Mutex::default(),
+            forgotten: AtomicU64::new(0),
             artifacts: Mutex::default(),
         };
         Ok(RemoteExecutor::new(cluster, root, options))
@@ -128,6 +131,13 @@ impl Kubernetes {
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.line.requests()
+    }
+
+    /// Returns how often a watch began anew since the server had forgotten what came after the last
+    /// news (`410 Gone`).
+    #[must_use]
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::Relaxed)
     }
 
     /// Returns a client of the cluster, for tests and for what this crate does not do.
@@ -224,8 +234,9 @@ impl Kubernetes {
         let mut ticks = 0;
         loop {
             let mut has_ticked = self.note(&watches.next().await?);
+            let until = instant() + GATHER;
             for _ in 0..MOST_NEWS {
-                let Ok(more) = timeout(GATHER, watches.next()).await else { break };
+                let Ok(more) = timeout_at(until, watches.next()).await else { break };
                 has_ticked |= self.note(&more?);
             }
             if has_ticked {
@@ -259,6 +270,9 @@ impl Kubernetes {
             News::Job(Event::InitDone) => ledger.list_ends(Kind::Job),
             News::Pod(Event::Init) => ledger.list_begins(Kind::Pod),
             News::Pod(Event::InitDone) => ledger.list_ends(Kind::Pod),
+            News::Forgotten => {
+                self.forgotten.fetch_add(1, Ordering::Relaxed);
+            }
             News::Tick => return true,
         }
         false

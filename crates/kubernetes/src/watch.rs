@@ -32,6 +32,8 @@ pub(crate) struct Watches {
 pub(crate) enum News {
     Job(Event<Manifest>),
     Pod(Event<Pod>),
+    /// The server does not remember where a watch was: everything is listed anew.
+    Forgotten,
     /// A second has passed.
     Tick,
 }
@@ -54,30 +56,31 @@ impl Watches {
     /// # Errors
     /// A watch broke; it goes on with the next call.
     pub(crate) async fn next(&mut self) -> Result<News, Trouble> {
-        loop {
-            let error = tokio::select! {
-                biased;
-                Some(event) = self.jobs.next() => match event {
-                    Ok(event) => return Ok(News::Job(event)),
-                    Err(error) => error,
-                },
-                Some(event) = self.pods.next() => match event {
-                    Ok(event) => return Ok(News::Pod(event)),
-                    Err(error) => error,
-                },
-                _ = self.ticks.tick() => return Ok(News::Tick),
-            };
-            match error {
-                // The server does not remember where we were: everything is listed anew.
-                watcher::Error::WatchError(status) if status.code == 410 => {
-                    tracing::debug!(why = %status.message, "a watch begins anew");
-                }
-                watcher::Error::InitialListFailed(error)
-                | watcher::Error::WatchStartFailed(error)
-                | watcher::Error::WatchFailed(error) => return Err(trouble(&error, None)),
-                error @ (watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion) => {
-                    return Err(Trouble::Unanswered(chain(&error)));
-                }
+        let error = tokio::select! {
+            biased;
+            Some(event) = self.jobs.next() => match event {
+                Ok(event) => return Ok(News::Job(event)),
+                Err(error) => error,
+            },
+            Some(event) = self.pods.next() => match event {
+                Ok(event) => return Ok(News::Pod(event)),
+                Err(error) => error,
+            },
+            _ = self.ticks.tick() => return Ok(News::Tick),
+        };
+        match error {
+            watcher::Error::WatchError(status)
+            | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+                if status.code == 410 =>
+            {
+                tracing::debug!(why = %status.message, "a watch begins anew");
+                Ok(News::Forgotten)
+            }
+            watcher::Error::InitialListFailed(error)
+            | watcher::Error::WatchStartFailed(error)
+            | watcher::Error::WatchFailed(error) => Err(trouble(&error, None)),
+            error @ (watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion) => {
+                Err(Trouble::Unanswered(chain(&error)))
             }
         }
     }

@@ -6,6 +6,9 @@
 mod cluster;
 #[path = "support/node.rs"]
 mod node;
+#[allow(dead_code, reason = "the tests of the store use all of it")]
+#[path = "../../postgres/tests/support/cluster.rs"]
+mod postgres;
 #[path = "support/proxy.rs"]
 mod proxy;
 #[path = "support/stage.rs"]

@@ -1,6 +1,7 @@
 -- Format 1. A step that was released is never edited again: the next change is 0002.sql.
 
--- The rows of all journals.
+-- The rows of all journals. Those of transactions that are over, in the order of their numbers, are
+-- the feed that nodes follow.
 CREATE TABLE journal (
     group_id bigint NOT NULL,
     first    bigint NOT NULL,
@@ -8,8 +9,10 @@ CREATE TABLE journal (
     epoch    bigint NOT NULL,
     at       bigint NOT NULL,
     events   bytea  NOT NULL,
+    tx       xid8   NOT NULL DEFAULT pg_current_xact_id(),
     PRIMARY KEY (group_id, first)
 );
+CREATE INDEX journal_feed ON journal (tx);
 
 -- Where each journal ends, under which epoch, and who drives it. Written with every row, so that
 -- pages have room for the next version of their rows.

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jobwright_core::{
-    Digest, Epoch, GroupId, Key, Query, Record, Revision, Seq, Stored, Timestamp, codec,
+    Cursor, Digest, Epoch, Feed, GroupId, Key, Query, Record, Revision, Seq, Stored, Timestamp,
+    codec,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, ToSql};
@@ -30,6 +31,35 @@ pub(crate) async fn load(
     records.filter(wanted).collect()
 }
 
+/// Reads on in the feed. Transactions from the oldest one that is open on are left for later: what
+/// they wrote may yet appear, before or after what is there.
+pub(crate) async fn feed(
+    readers: &Readers,
+    since: Option<Cursor>,
+    most: u32,
+) -> Result<Feed, Fault> {
+    let sql = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint";
+    let rows = readers.query(sql, &[]).await?;
+    let open = rows.first().ok_or_else(|| Fault::broken("there is no snapshot".to_owned()))?;
+    let end = Cursor(column::<i64>(open, 0)?.unsigned_abs());
+    let mut feed = Feed { end, ..Feed::default() };
+    let Some(since) = since.filter(|since| *since < end) else { return Ok(feed) };
+    let (from, to) = (since.0.to_string(), end.0.to_string());
+    let sql = "SELECT first, count, epoch, at, events, group_id FROM journal
+               WHERE tx >= $1::text::xid8 AND tx < $2::text::xid8
+               ORDER BY tx, group_id, first LIMIT $3";
+    let rows = readers.query(sql, &[&from, &to, &(i64::from(most) + 1)]).await?;
+    if rows.len() as u64 <= u64::from(most) {
+        feed.records = rows.iter().map(of_any).collect::<Result<_, _>>()?;
+        return Ok(feed);
+    }
+    let sql = "SELECT count(*) FROM journal WHERE tx >= $1::text::xid8 AND tx < $2::text::xid8";
+    for row in readers.query(sql, &[&from, &to]).await? {
+        feed.missed = column::<i64>(&row, 0)?.unsigned_abs();
+    }
+    Ok(feed)
+}
+
 /// The whole journals of groups, in the order in which they are given.
 pub(crate) async fn load_many(
     readers: &Readers,
@@ -40,11 +70,16 @@ pub(crate) async fn load_many(
     let ids: Vec<_> = groups.iter().map(|group| group.get()).collect();
     let mut journals: HashMap<i64, Vec<Record>> = HashMap::with_capacity(groups.len());
     for row in readers.query(sql, &[&ids]).await? {
-        let id = column::<i64>(&row, 5)?;
-        let group = GroupId::new(id).map_err(|error| Fault::broken(error.to_string()))?;
-        journals.entry(id).or_default().push(record(group, &row)?);
+        let record = of_any(&row)?;
+        journals.entry(record.group.get()).or_default().push(record);
     }
     Ok(ids.iter().map(|id| journals.remove(id).unwrap_or_default()).collect())
+}
+
+/// A record of the group that stands beside it.
+fn of_any(row: &Row) -> Result<Record, Fault> {
+    let group = GroupId::new(column(row, 5)?).map_err(|error| Fault::broken(error.to_string()))?;
+    record(group, row)
 }
 
 fn record(group: GroupId, row: &Row) -> Result<Record, Fault> {

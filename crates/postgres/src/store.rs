@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jobwright_core::{
-    Commit, CommitError, Digest, Durability, GroupId, Key, Kind, Lease, NodeId, Pruned, Query,
-    Record, RunId, Seq, Store, StoreError, Stored,
+    Commit, CommitError, Cursor, Digest, Durability, Feed, GroupId, Key, Kind, Lease, NodeId,
+    Pruned, Query, Record, RunId, Seq, Store, StoreError, Stored,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -146,6 +146,10 @@ impl Store for PostgresStore {
 
     async fn load_many(&self, groups: &[GroupId]) -> Result<Vec<Vec<Record>>, StoreError> {
         queries::load_many(&self.readers, groups).await.map_err(|fault| fault.to_error())
+    }
+
+    async fn feed(&self, since: Option<Cursor>, most: u32) -> Result<Feed, StoreError> {
+        queries::feed(&self.readers, since, most).await.map_err(|fault| fault.to_error())
     }
 
     async fn claim(&self, owner: NodeId, limit: u32) -> Result<Vec<Lease>, StoreError> {

@@ -61,6 +61,32 @@ async fn a_node_takes_up_what_a_dead_one_drove_and_fences_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_feed_waits_for_older_transactions_so_that_nothing_is_passed_over() {
+    let address = CLUSTER.database();
+    let connect = || PostgresStore::connect(&address);
+    let (one, two) = (connect().await.unwrap(), connect().await.unwrap());
+    one.commit(rows([row(ONE, 3, 1, 1)]).into()).await.unwrap();
+    let begin = two.feed(None, 100).await.unwrap().end;
+    let slow = stage::client(&address).await;
+    // The number of a transaction is older than what is committed before it is.
+    let insert = "BEGIN; INSERT INTO jobwright.journal (group_id, first, count, epoch, at, events)
+                  SELECT 7, first, count, epoch, at, events FROM jobwright.journal";
+    slow.batch_execute(insert).await.unwrap();
+    one.commit(rows([row(ONE, 1, 1, 1)]).into()).await.unwrap();
+    let held = two.feed(Some(begin), 100).await.unwrap();
+    assert!(held.records.iter().all(|it| it.group == group(3)), "{held:?}");
+    slow.batch_execute("COMMIT").await.unwrap();
+    let mut groups = BTreeSet::new();
+    let mut cursor = held.end;
+    while groups.len() < 2 {
+        let feed = two.feed(Some(cursor), 100).await.unwrap();
+        groups.extend(feed.records.iter().map(|it| it.group).filter(|it| *it != group(3)));
+        cursor = feed.end;
+    }
+    assert_eq!(groups, [group(1), group(7)].into());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn single_groups_are_given_up_and_the_others_stay() {
     let [one, two] = nodes().await;
     one.renew(ONE, LONG).await.unwrap();

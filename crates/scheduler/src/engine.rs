@@ -165,23 +165,23 @@ impl Engine {
         self.0.node
     }
 
-    /// Listens to everything that happens in this engine from now on, or to one group. Facts are
-    /// durable when they are told. A listener that falls behind is told so by a
-    /// [`Gap`](crate::Notice::Gap), and slows nothing.
+    /// Listens to everything that happens from now on, or to one group. Facts are durable when they
+    /// are told. A listener that falls behind is told so by a [`Gap`](crate::Notice::Gap), and
+    /// slows nothing.
     ///
-    /// Where other engines use the same store, a listener to one group hears its facts whichever
-    /// engine drives it: first those that are kept, then what happens, each once and in order.
-    /// Progress and log lines are heard from this engine only, and so is everything by a listener
-    /// to all groups.
+    /// Where other engines use the same store, facts are heard whichever engine wrote them, each
+    /// once and in the order of its group. A listener to one group hears first those that are kept;
+    /// one to all groups hears those after [`ready`](Subscription::ready), and a little later than
+    /// they become durable. Progress and log lines are heard from this engine only.
     #[must_use]
     pub fn subscribe(&self, group: Option<GroupId>) -> Subscription {
         let subscription = self.0.hub.subscribe(group);
-        match (group, &self.0.lookout) {
-            (Some(group), Some(lookout)) => {
+        match &self.0.lookout {
+            Some(lookout) => {
                 let store = Arc::clone(&self.0.store);
                 subscription.following(Tail::new(store, lookout.wakes(), group))
             }
-            (Some(_) | None, _) => subscription,
+            None => subscription,
         }
     }
 

@@ -10,6 +10,7 @@ use jobwright_core::{AttemptId, Commit, Event, GroupId, Record, Seq, Timestamp};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use tail::Found;
 pub(crate) use tail::Tail;
 
 /// How many turns a listener may be behind before it misses some.
@@ -53,7 +54,7 @@ pub enum Notice {
     },
     /// The listener was too slow: read the history of the groups it cares for, then go on.
     Gap {
-        /// How many turns and lines it missed.
+        /// How many turns, records and lines it missed.
         missed: u64,
     },
 }
@@ -110,14 +111,14 @@ impl Hub {
 pub struct Subscription {
     receiver: broadcast::Receiver<Told>,
     group: Option<GroupId>,
-    /// Where other engines may drive the group: how far its journal was read.
+    /// Where other engines may drive groups: how far journals were read.
     tail: Option<Tail>,
     pending: std::vec::IntoIter<Notice>,
     is_over: bool,
 }
 
 impl Subscription {
-    /// Hears also what other engines write of the group.
+    /// Hears also what other engines write.
     pub(crate) fn following(self, tail: Tail) -> Self {
         Self { tail: Some(tail), ..self }
     }
@@ -131,9 +132,8 @@ impl Subscription {
             if self.is_over {
                 return None;
             }
-            if let Some(tail) = self.tail.as_mut().filter(|tail| tail.is_due()) {
-                let records = tail.read().await;
-                self.pending = records.iter().flat_map(events).collect::<Vec<_>>().into_iter();
+            if self.tail.as_ref().is_some_and(Tail::is_due) {
+                self.look().await;
                 continue;
             }
             let told = tokio::select! {
@@ -148,6 +148,27 @@ impl Subscription {
                 Ok(Told::Over) | Err(RecvError::Closed) => self.is_over = true,
             }
         }
+    }
+
+    /// Waits until everything that becomes durable from then on will be heard. That takes a moment
+    /// only for listeners to all groups of a store that engines share, who else hear what becomes
+    /// durable after the first call of [`next`](Self::next). Cancel safe.
+    pub async fn ready(&mut self) {
+        while !self.is_over && self.tail.as_ref().is_some_and(|tail| !tail.is_placed()) {
+            if !self.tail.as_ref().is_some_and(Tail::is_due) {
+                wait(&mut self.tail).await;
+            }
+            self.look().await;
+        }
+    }
+
+    /// Reads on in the journals. Cancel safe.
+    async fn look(&mut self) {
+        let Some(tail) = &mut self.tail else { return };
+        let Found { records, missed } = tail.read().await;
+        let gap = (missed > 0).then_some(Notice::Gap { missed });
+        let pending: Vec<_> = gap.into_iter().chain(records.iter().flat_map(events)).collect();
+        self.pending = pending.into_iter();
     }
 
     fn take(&mut self, commit: &Commit) -> Vec<Notice> {

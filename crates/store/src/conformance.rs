@@ -121,6 +121,7 @@ checks! {
     "renewing a lease does not give back what others claimed" => nodes::not_given_back,
     "released groups are free although the lease lives, and fenced for the old owner" => nodes::released,
     "a row of another owner is fenced, also under the right epoch" => nodes::other_owner,
+    "the feed has what was committed after its end, each record once and a group's in order" => nodes::feed,
     "claimers at the same time never get the same group" => nodes::apart,
     "a document has revision 1 when made, and another with each write" => catalog::revisions,
     "a change of a document that has another revision is refused" => catalog::changed,

@@ -81,6 +81,7 @@ async fn a_watch_is_cut_and_what_it_missed_is_forgotten() {
     let (ends, ()) = tokio::join!(ends, outage);
     assert!(ends.iter().all(Result::is_ok), "{ends:?}");
     assert_eq!(node.started().len(), 6);
+    assert!(executor.cluster().forgotten() > 0, "the server answered no `410 Gone`");
 }
 
 #[tokio::test(flavor = "multi_thread")]

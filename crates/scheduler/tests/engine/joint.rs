@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use jobwright_core::{
-    Append, Change, Commit, CommitError, Digest, Durability, Epoch, GroupId, Key, Kind, Lease,
-    NodeId, Query, Record, Refusal, Revision, Seq, Store, StoreError, Stored,
+    Append, Change, Commit, CommitError, Cursor, Digest, Durability, Epoch, Feed, GroupId, Key,
+    Kind, Lease, NodeId, Query, Record, Refusal, Revision, Seq, Store, StoreError, Stored,
 };
 use jobwright_store::MemoryStore;
 use tokio::sync::watch;
@@ -33,6 +33,8 @@ pub(crate) struct Shared {
 struct State {
     journals: BTreeMap<GroupId, Journal>,
     leases: HashMap<NodeId, Instant>,
+    /// All records, in the order in which they were written.
+    feed: Vec<Record>,
 }
 
 struct Journal {
@@ -143,6 +145,7 @@ impl State {
             ended: false,
         };
         let journal = self.journals.entry(record.group).or_insert_with(made);
+        self.feed.push(record.clone());
         journal.records.push(record);
         journal.ended |= ends;
     }
@@ -188,9 +191,22 @@ impl Store for Line {
         true
     }
 
+    async fn feed(&self, since: Option<Cursor>, most: u32) -> Result<Feed, StoreError> {
+        let state = self.through()?.state();
+        let end = Cursor(state.feed.len() as u64);
+        let since = usize::try_from(since.unwrap_or(end).0).expect("it is a place in the feed");
+        let records = state.feed[since..].to_vec();
+        let missed = records.len() as u64;
+        Ok(if missed > u64::from(most) {
+            Feed { missed, end, ..Feed::default() }
+        } else {
+            Feed { records, end, ..Feed::default() }
+        })
+    }
+
     async fn claim(&self, owner: NodeId, limit: u32) -> Result<Vec<Lease>, StoreError> {
         let mut state = self.through()?.state();
-        let State { journals, leases } = &mut *state;
+        let State { journals, leases, .. } = &mut *state;
         let now = moment();
         let live: BTreeSet<_> =
             leases.iter().filter(|(_, until)| now < **until).map(|(node, _)| *node).collect();

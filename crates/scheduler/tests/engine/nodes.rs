@@ -1,13 +1,14 @@
 //! Several engines on one store: who drives what, and what each can do with what another drives.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jobwright_adapters::MockExecutor;
 use jobwright_adapters::mock::Act;
 use jobwright_core::{DeploymentId, Digest, Event, GroupId, Query, RunPolicy, Status, Verdict};
-use jobwright_core::{Kind, Store};
-use jobwright_scheduler::{DeploymentChange, Engine, Notice, RunError, WaitReason};
+use jobwright_core::{Kind, Seq, Store};
+use jobwright_scheduler::{DeploymentChange, Engine, Notice, RunError, RunHandle, WaitReason};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -215,6 +216,46 @@ async fn the_facts_of_a_group_are_heard_whichever_engine_drives_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_listener_to_all_groups_hears_what_every_engine_writes() {
+    let shared = Shared::new();
+    let one = node(&shared, MockExecutor::new()).await;
+    let two = node(&shared, MockExecutor::new()).await;
+    let deployment = deploy(&one.engine, &wide(2, &Value::Null)).await;
+    let before = one.engine.run(deployment).await.unwrap();
+    before.wait().await.unwrap();
+    let mut heard = two.engine.subscribe(None);
+    heard.ready().await;
+    let runs =
+        [one.engine.run(deployment).await.unwrap(), two.engine.run(deployment).await.unwrap()];
+    let mut told: BTreeMap<GroupId, Vec<u64>> = BTreeMap::new();
+    let mut running: BTreeSet<GroupId> = runs.iter().flat_map(RunHandle::groups).collect();
+    let groups = running.clone();
+    while !running.is_empty() {
+        let notice = heard.next().await.unwrap();
+        let Notice::Event { group, seq, event, .. } = notice else { continue };
+        told.entry(group).or_default().push(seq.0);
+        if matches!(event, Event::GroupEnded { .. }) {
+            running.remove(&group);
+        }
+    }
+    // Nothing of the run before, and of these everything once and in order.
+    assert_eq!(told.keys().copied().collect::<BTreeSet<_>>(), groups);
+    for (group, seqs) in told {
+        let kept = two.engine.history(group, Seq(1)).await.unwrap();
+        assert_eq!(seqs, kept.iter().map(|it| it.seq.0).collect::<Vec<_>>());
+    }
+    // A node that is cut off hears later what it could not read.
+    two.line.cut(true);
+    let late = first(&one.engine.run(deployment).await.unwrap());
+    one.engine.wait(late).await.unwrap();
+    let cut = tokio::time::timeout(secs(3), heard.next()).await;
+    assert!(cut.is_err(), "{cut:?}");
+    two.line.cut(false);
+    let Some(Notice::Event { group, seq, .. }) = heard.next().await else { panic!("it hears") };
+    assert_eq!((group, seq.0), (late, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn groups_are_handed_over_at_once_when_an_engine_ends() {
     let shared = Shared::new();
     let one = node(&shared, hangs()).await;
@@ -300,7 +341,7 @@ async fn the_helm_of_a_dead_engine_is_taken_with_all_its_groups() {
         one.engine.run(deployment).await.unwrap(),
         one.engine.run(deployment).await.unwrap(),
     ];
-    let groups: Vec<_> = runs.iter().flat_map(jobwright_scheduler::RunHandle::groups).collect();
+    let groups: Vec<_> = runs.iter().flat_map(RunHandle::groups).collect();
     let two = node(&shared, hangs()).await;
     let three = node(&shared, hangs()).await;
     sleep(secs(20)).await;

@@ -16,6 +16,9 @@ mod bench;
 mod cluster;
 mod faults;
 mod kill9;
+#[path = "../../../postgres/tests/support/cluster.rs"]
+#[allow(dead_code, reason = "the tests of the store use all of it")]
+mod postgres;
 mod proxy;
 mod runs;
 mod stage;
@@ -26,7 +29,7 @@ use std::time::Instant;
 use stage::Stage;
 
 /// What is run where nothing is asked for.
-const USUAL: [&str; 12] = [
+const USUAL: [&str; 13] = [
     "conformance",
     "wrangle",
     "failure",
@@ -39,6 +42,7 @@ const USUAL: [&str; 12] = [
     "worker",
     "submit",
     "kill9",
+    "nodes",
 ];
 
 #[tokio::main]
@@ -81,6 +85,7 @@ async fn main() {
             "worker" => faults::worker().await,
             "submit" => submit::submit(&stage).await,
             "kill9" => kill9::kill9(&stage, number.unwrap_or(3)).await,
+            "nodes" => kill9::nodes(&stage, number.unwrap_or(2)).await,
             "bench" => bench::bench(&stage, number.unwrap_or(20)).await,
             other => panic!("no scenario `{other}`"),
         }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobwright_core::{
-    Append, CommitError, Epoch, GroupId, Lease, NodeId, Refusal, Seq, Store, StoreError,
+    Append, CommitError, Cursor, Epoch, GroupId, Lease, NodeId, Record, Refusal, Seq, Store,
+    StoreError,
 };
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -107,6 +108,47 @@ pub(super) async fn other_owner(store: Arc<dyn Store>) -> Result<(), Fault> {
     let found = refusals(store.commit(rows(vec![row]).into()).await)?;
     let fenced = Refusal::Fenced { group: group(1), given: Epoch(1), current: Epoch(1) };
     same("the other's row", &found, &vec![fenced])
+}
+
+pub(super) async fn feed(store: Arc<dyn Store>) -> Result<(), Fault> {
+    if !store.is_shared() {
+        return Ok(());
+    }
+    store.renew(ONE, LONG).await?;
+    journals(&*store, &[1]).await?;
+    let begin = store.feed(None, 10).await?;
+    same("records before a cursor", &begin.records, &Vec::new())?;
+    store.commit(rows(vec![append(1, 2, 1, 2), append(2, 1, 1, 1)]).into()).await?;
+    store.commit(rows(vec![append(1, 4, 1, 1), append(3, 1, 1, 1)]).into()).await?;
+    store.commit(rows(vec![append(3, 2, 1, 1), append(1, 5, 1, 1)]).into()).await?;
+    let (all, end) = fed_in_time(&*store, begin.end).await?;
+    let of = |id| all.iter().filter(move |it| it.group == group(id)).map(|it| it.first.0);
+    // What was there before may come again where an older transaction held it back.
+    same("of the first group", &of(1).filter(|it| *it > 1).collect::<Vec<_>>(), &vec![2, 4, 5])?;
+    same("of the others", &of(2).chain(of(3)).collect::<Vec<_>>(), &vec![1, 1, 2])?;
+    same("the same again", &store.feed(Some(end), 10).await?.records, &Vec::new())?;
+    let few = store.feed(Some(begin.end), 5).await?;
+    same("records where there are too many", &few.records, &Vec::new())?;
+    same("missed", &few.missed, &(all.len() as u64))?;
+    holds("it says where to read on", few.end >= end)
+}
+
+/// Reads on until the last record has come, however long other transactions hold it back.
+async fn fed_in_time(
+    store: &dyn Store,
+    mut cursor: Cursor,
+) -> Result<(Vec<Record>, Cursor), StoreError> {
+    let mut all: Vec<Record> = Vec::new();
+    for _ in 0..100_000 {
+        let feed = store.feed(Some(cursor), 10).await?;
+        all.extend(feed.records);
+        cursor = feed.end;
+        if all.iter().any(|it| (it.group, it.first) == (group(3), Seq(2))) {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    Ok((all, cursor))
 }
 
 pub(super) async fn apart(store: Arc<dyn Store>) -> Result<(), Fault> {
