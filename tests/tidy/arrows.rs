@@ -15,11 +15,7 @@ const ARROWS: [(&str, &[&str], &[&str]); 13] = [
     ("store", &["core"], &[]),
     ("postgres", &["core"], &["adapters", "scheduler", "store"]),
     ("spark", &["adapters", "core"], &["jobwright", "scheduler", "store", "postgres"]),
-    (
-        "kubernetes",
-        &["adapters", "core"],
-        &["jobwright", "package", "scheduler", "store", "postgres"],
-    ),
+    ("kubernetes", &["adapters", "core"], &["jobwright", "scheduler", "store", "postgres"]),
     ("webhooks", &["scheduler", "core"], &["adapters", "store"]),
     ("http", &["scheduler", "package", "core"], &["adapters", "store"]),
     (

@@ -8,25 +8,20 @@ mod cluster;
 #[path = "support/kubelet.rs"]
 mod kubelet;
 
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jobwright_adapters::LocalProcessExecutor;
 use jobwright_adapters::conformance::{AttemptBuilder, attempt};
 use jobwright_adapters::remote::Options;
 use jobwright_core::{
-    Attempt, CancelReason, Executor, FailureClass, Handle, Outcome, Reporter, Stop, StopReason,
-    Success, Verdict,
+    Attempt, CancelReason, Executor, FailureClass, Handle, Reporter, Stop, StopReason, Success,
 };
 use jobwright_kubernetes::{Kubernetes, KubernetesExecutor, Settings};
-use jobwright_scheduler::Engine;
-use jobwright_store::MemoryStore;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use serde_json::json;
+use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 
 use cluster::Cluster;
@@ -149,61 +144,18 @@ async fn it_stops_when_it_is_asked_to(cluster: &Cluster, executor: &KubernetesEx
     assert_eq!(running.count(), 0, "nothing runs");
 }
 
-/// Runs the package of the examples as processes and as Jobs: both publish the same.
+/// Runs the package of the examples as processes and as Jobs, by configuration alone.
 async fn the_example_package_runs_unchanged(cluster: &Cluster) {
     let shared = cluster.folder().join("shared");
     std::fs::create_dir_all(&shared).unwrap();
-    let local = LocalProcessExecutor::new(shared.join("processes"));
-    let expected = published(Arc::new(local), &shared.join("local")).await;
-    let template = json!({ "spec": { "hostNetwork": true,
-        "volumes": [{ "name": "shared", "hostPath": { "path": shared } }],
-        "containers": [{ "name": "work", "imagePullPolicy": "Never",
-            "volumeMounts": [{ "name": "shared", "mountPath": shared }] }] } });
-    let settings = Settings {
-        image: Some(kubelet::IMAGE.to_owned()),
-        template: serde_json::from_value(template).unwrap(),
-        ..Settings::default()
-    };
-    let config = cluster.config().await;
-    let jobs = Kubernetes::executor(config, settings, shared.join("jobs"), Options::default());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/configured.sh");
+    let mut configured = Command::new(script);
+    configured.arg("kubernetes").env("KUBECONFIG", cluster.connection().kubeconfig.unwrap());
+    configured.env("KUBERNETES_SHARED", shared).env("KUBERNETES_IMAGE", kubelet::IMAGE);
     let began = Instant::now();
-    let found = published(Arc::new(jobs.unwrap()), &shared.join("kubernetes")).await;
+    let status = timeout(Duration::from_secs(300), configured.kill_on_drop(true).status()).await;
+    assert!(status.expect("the package ends").unwrap().success());
     println!("the example package ran in {:.1?}", began.elapsed());
-    assert_eq!(found, expected);
-    println!("both published the same {} files", found.len());
-}
-
-/// Runs the package with an executor, and returns what it published: names and contents.
-async fn published(executor: Arc<dyn Executor>, out: &Path) -> BTreeMap<String, String> {
-    let package = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/packages/pos_report");
-    let package = jobwright_package::read_path(package).unwrap();
-    let builder = Engine::builder().store(MemoryStore::new()).shared_executor("local", executor);
-    let engine = builder.start().await.unwrap();
-    let deployment = engine.create_deployment("report").await.unwrap().id;
-    let values = serde_json::from_value(json!({ "out": out })).unwrap();
-    engine.import(deployment, &package, values).await.unwrap();
-    let request = engine.run(deployment);
-    let request = request.reference_date("2026-10-01T08:00:00Z".parse().unwrap());
-    let run = request.parameter("day", "2026-09-15").await.unwrap();
-    let outcome = run.wait().await.unwrap();
-    for group in run.groups() {
-        for job in engine.group(group).await.unwrap().jobs {
-            println!("{:8} {}, attempts {}", job.step, job.status, job.attempts.len());
-            if let Some(Some(Outcome::Failed(failure))) = job.attempts.last().map(|it| &it.outcome)
-            {
-                println!("{failure}");
-            }
-        }
-    }
-    assert_eq!(outcome.verdict, Verdict::Succeeded);
-    engine.shutdown(Duration::from_secs(10)).await.unwrap();
-    let folder = out.join(format!("published/run-{}", run.id()));
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| {
-        let entry = entry.unwrap();
-        let name = entry.file_name().to_string_lossy().into_owned();
-        (name, std::fs::read_to_string(entry.path()).unwrap())
-    });
-    files.collect()
 }
 
 fn stop(attempt: &Attempt) {
