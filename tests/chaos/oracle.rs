@@ -104,11 +104,10 @@ async fn listed(rig: &Rig, runs: &[Run], verdict: &mut Verdict) {
     let known: BTreeMap<&str, i64> = runs.iter().map(|run| (run.key.as_str(), run.run)).collect();
     let mut found: BTreeSet<String> = BTreeSet::new();
     for deployment in rig.deployments {
-        for page in 0.. {
-            let path = format!(
-                "/v4/flowRuns?limit=200&offset={}&deploymentId={deployment}&sort=id",
-                page * 200
-            );
+        // A cursor is the id that the page before ended with.
+        let mut cursor = String::new();
+        loop {
+            let path = format!("/v4/flowRuns?limit=200&deploymentId={deployment}&sort=id{cursor}");
             let text = match asked(rig, &mut dice, Method::GET, &path, |it| it).await {
                 Ok(text) => text,
                 Err(error) => return verdict.wrong.push(format!("runs are not listed: {error}")),
@@ -124,8 +123,9 @@ async fn listed(rig: &Rig, runs: &[Run], verdict: &mut Verdict) {
                     verdict.wrong.push(format!("key {key} has two runs"));
                 }
             }
-            if items.len() < 200 {
-                break;
+            match items.last() {
+                Some(last) if items.len() == 200 => cursor = format!("&cursor={}", last["id"]),
+                Some(_) | None => break,
             }
         }
     }

@@ -249,6 +249,16 @@ impl Attempt {
         &self.0.cancellation
     }
 
+    /// Tells whether the attempt is still its engine's own. An engine that was stopped for a while
+    /// may have lost it to another one and not know yet: who is about to begin what cannot be taken
+    /// back asks at the last moment.
+    #[must_use]
+    pub fn is_owned(&self) -> bool {
+        let stop = self.0.cancellation.requested();
+        let is_given_up = stop.is_some_and(|stop| stop.reason == StopReason::GivenUp);
+        !is_given_up && self.0.reporter.owns(self)
+    }
+
     /// Reports that the work has been taken, under this name. Returns when the engine has the
     /// report; it is durable soon after, not at once. Not needed by executors that cannot take
     /// work up after a restart. Cancel safe.
@@ -299,6 +309,11 @@ pub trait Reporter: Send + Sync + 'static {
     /// The log was too long to be kept whole.
     fn log_cut(&self, attempt: &Attempt) {
         let _ = attempt;
+    }
+    /// Whether the attempt is still the engine's own, by the clock and not by what it has noticed.
+    fn owns(&self, attempt: &Attempt) -> bool {
+        let _ = attempt;
+        true
     }
 }
 

@@ -107,15 +107,25 @@ impl LocalProcessExecutor {
         };
         command.env_clear().envs(variables).current_dir(&work);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        owned(attempt)?;
         let mut process = Process::spawn(&mut command).map_err(|error| refusal(name, &error))?;
         if !limits.is_empty() {
             limits.impose(process.pid()).map_err(|error| {
                 let message = format!("the limits of `{name}` cannot be set: {error}");
                 Failure::permanent("limits", message)
             })?;
+            owned(attempt)?;
             gate::open(process.stdin()).map_err(files)?;
         }
         Ok((process, log))
+    }
+}
+
+/// Sees to it that nothing begins that another engine may have by now.
+fn owned(attempt: &Attempt) -> Result<(), Box<Failure>> {
+    match attempt.is_owned() {
+        true => Ok(()),
+        false => Err(Failure::rejected("not_owned", "the engine may have lost the attempt").into()),
     }
 }
 

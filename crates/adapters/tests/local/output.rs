@@ -44,6 +44,30 @@ impl Reporter for Cuts {
     }
 }
 
+/// Tells that the engine's lease is over.
+struct Lost;
+
+#[async_trait]
+impl Reporter for Lost {
+    async fn started(&self, _: &Attempt, _: Handle) {}
+    fn heartbeat(&self, _: &Attempt) {}
+    fn progress(&self, _: &Attempt, _: u8, _: &str) {}
+    fn log(&self, _: &Attempt, _: &str) {}
+    fn owns(&self, _: &Attempt) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn what_another_engine_may_have_begins_nothing() {
+    let bench = Bench::new();
+    let proof = tempfile::tempdir().unwrap();
+    let text = format!("touch {}/begun", proof.path().display());
+    let failure = bench.run(&script(&text).reporter(Arc::new(Lost)).build()).await.unwrap_err();
+    assert_eq!((failure.class, &*failure.code), (FailureClass::Rejected, "not_owned"));
+    assert_eq!(std::fs::read_dir(proof.path()).unwrap().count(), 0);
+}
+
 #[tokio::test]
 async fn a_flood_is_bounded_in_file_and_memory() {
     let bench = Bench::new();

@@ -1,5 +1,6 @@
 //! Where attempts report to while they run: into the loop, and to those who listen.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
@@ -7,6 +8,7 @@ use dashmap::DashMap;
 use jobwright_core::{Attempt, GroupId, Handle, JobIndex, Reporter, Timestamp};
 use tokio::sync::mpsc;
 
+use super::Tenure;
 use super::message::Message;
 use crate::clock::Clock;
 use crate::hub::{Hub, Notice};
@@ -20,6 +22,8 @@ pub(crate) struct Listener {
     sender: mpsc::Sender<Message>,
     hub: Hub,
     clock: Clock,
+    /// What the engine believes of its lease; none where the store is its own.
+    tenure: Option<Arc<Tenure>>,
     /// Until when the beats of each attempt need not be passed on, so that a chatty one does not
     /// fill the loop's inbox.
     beats: DashMap<(GroupId, JobIndex), Timestamp>,
@@ -33,11 +37,16 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) fn new(sender: mpsc::Sender<Message>, hub: Hub, clock: Clock) -> Self {
+    pub(crate) fn new(
+        sender: mpsc::Sender<Message>,
+        hub: Hub,
+        clock: Clock,
+        tenure: Option<Arc<Tenure>>,
+    ) -> Self {
         let (beats, any_beats) = (DashMap::new(), AtomicBool::new(false));
         let (log_bytes, logs_cut) = Default::default();
         let tidy_at = AtomicUsize::new(TIDY);
-        Self { sender, hub, clock, beats, any_beats, tidy_at, log_bytes, logs_cut }
+        Self { sender, hub, clock, tenure, beats, any_beats, tidy_at, log_bytes, logs_cut }
     }
 
     /// How many bytes of log lines came, and how many logs were too long to be kept whole.
@@ -106,5 +115,10 @@ impl Reporter for Listener {
 
     fn log_cut(&self, _: &Attempt) {
         self.logs_cut.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An attempt of an earlier term was given up before a later one began, and knows it.
+    fn owns(&self, _: &Attempt) -> bool {
+        self.tenure.as_ref().is_none_or(|tenure| !tenure.left().is_zero())
     }
 }

@@ -281,11 +281,12 @@ impl EngineBuilder {
         let (clock, hub, ends_by) = (Clock::start(), Hub::new(), watch::Sender::new(None));
         let announced = Arc::<Notify>::default();
         let statuses = Arc::new(Statuses::of(&*store));
-        let listener = Arc::new(Listener::new(sender.clone(), hub.clone(), clock));
         let machine = Scheduler::new(&capacity);
         let lease = self.lease.unwrap_or(LEASE);
         let lookout = store.is_shared().then(|| Arc::new(Lookout::new(lease, self.totals)));
         let tenure = lookout.as_ref().map(|lookout| Arc::clone(&lookout.tenure));
+        let listener = Listener::new(sender.clone(), hub.clone(), clock, tenure.clone());
+        let listener = Arc::new(listener);
         let driver = Driver {
             audience: Audience::new(self.observers, &machine),
             machine,

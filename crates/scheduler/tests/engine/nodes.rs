@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use jobwright_adapters::MockExecutor;
 use jobwright_adapters::mock::Act;
-use jobwright_core::{DeploymentId, Digest, Event, GroupId, Query, RunPolicy, Status, Verdict};
-use jobwright_core::{Kind, Seq, Store};
+use jobwright_core::{
+    Attempt, DeploymentId, Digest, Event, Failure, GroupId, Kind, Query, RunPolicy, Seq, Status,
+    Store, Success, Verdict,
+};
 use jobwright_scheduler::{DeploymentChange, Engine, Notice, RunError, RunHandle, WaitReason};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -179,6 +181,28 @@ fn an_engine_that_was_stopped_drops_what_others_drive_by_then() {
     assert_eq!(shared.owner(group), Some(two.node()));
     stopped.block_on(async { drop(one) });
     other.block_on(async { drop(two) });
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_knows_by_the_clock_that_its_engine_may_have_lost_it() {
+    let shared = Shared::new();
+    let line = shared.line();
+    let (sender, mut attempts) = tokio::sync::mpsc::unbounded_channel();
+    let executor = jobwright_adapters::FnExecutor::new(move |attempt: Attempt| {
+        let _ = sender.send(attempt);
+        std::future::pending::<Result<Success, Failure>>()
+    });
+    let builder = Engine::builder().shared_store(line.clone()).executor("mock", executor);
+    let engine = builder.lease(secs(9)).start().await.unwrap();
+    let deployment = deploy(&engine, &single(Value::Null)).await;
+    let _run = engine.run(deployment).await.unwrap();
+    let attempt = attempts.recv().await.unwrap();
+    sleep(secs(60)).await;
+    assert!(attempt.is_owned(), "its engine renews the lease");
+    line.cut(true);
+    // Stopped, so that no task of the engine can tell.
+    tokio::time::advance(secs(9)).await;
+    assert!(!attempt.is_owned());
 }
 
 #[tokio::test(start_paused = true)]
