@@ -187,9 +187,9 @@ fn an_engine_that_was_stopped_drops_what_others_drive_by_then() {
 async fn an_attempt_knows_by_the_clock_that_its_engine_may_have_lost_it() {
     let shared = Shared::new();
     let line = shared.line();
-    let (sender, mut attempts) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut attempts) = tokio::sync::mpsc::channel(1);
     let executor = jobwright_adapters::FnExecutor::new(move |attempt: Attempt| {
-        let _ = sender.send(attempt);
+        let _ = sender.try_send(attempt);
         std::future::pending::<Result<Success, Failure>>()
     });
     let builder = Engine::builder().shared_store(line.clone()).executor("mock", executor);
