@@ -107,6 +107,7 @@ checks! {
     "a row must follow the journal's last event" => journal::conflicts,
     "a row must carry the group's epoch" => journal::fences,
     "load returns what was appended, from a position on" => journal::loads_from,
+    "journals are loaded together in the order in which they are asked for" => journal::loads_many,
     "a group that does not exist has no records" => journal::nothing_to_load,
     "a journal is not mixed up with that of another group" => journal::apart,
     "claim takes unfinished groups in the order of their ids, up to the limit" => leases::claims,

@@ -144,6 +144,20 @@ impl Store for SqliteStore {
         self.readers.ask(move |it| queries::load(it, group, from)).await
     }
 
+    async fn load_many(&self, groups: &[GroupId]) -> Result<Vec<Vec<Record>>, StoreError> {
+        let ask = |groups: &[GroupId]| {
+            let groups = groups.to_vec();
+            self.readers.ask(move |it| {
+                groups.iter().map(|group| queries::load(it, *group, Seq(1))).collect()
+            })
+        };
+        // A half for each of the threads that read.
+        let (some, others) = groups.split_at(groups.len() / 2);
+        let (mut journals, rest): (Vec<_>, Vec<_>) = tokio::try_join!(ask(some), ask(others))?;
+        journals.extend(rest);
+        Ok(journals)
+    }
+
     async fn claim(&self, owner: NodeId, limit: u32) -> Result<Vec<Lease>, StoreError> {
         self.writer.ask(|reply| Call::Claim { owner, limit, reply }).await
     }

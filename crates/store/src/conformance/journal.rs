@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jobwright_core::{Epoch, Refusal, Seq, Store};
 
-use super::sample::{append, group, record, rows};
+use super::sample::{append, group, journals, record, rows};
 use super::{Fault, refusals, same};
 
 pub(super) async fn first_row(store: Arc<dyn Store>) -> Result<(), Fault> {
@@ -54,6 +54,19 @@ pub(super) async fn loads_from(store: Arc<dyn Store>) -> Result<(), Fault> {
         same(&format!("records from {from}"), &found, &all[skipped..].to_vec())?;
     }
     Ok(())
+}
+
+pub(super) async fn loads_many(store: Arc<dyn Store>) -> Result<(), Fault> {
+    journals(&*store, &[1, 2, 3]).await?;
+    store.commit(rows(vec![append(2, 2, 1, 2)]).into()).await?;
+    let asked = [3, 9, 2, 1].map(group);
+    let mut expected = Vec::new();
+    for group in asked {
+        expected.push(store.load(group, Seq(1)).await?);
+    }
+    same("journals", &store.load_many(&asked).await?, &expected)?;
+    same("how long they are", &expected.iter().map(Vec::len).collect(), &vec![1, 0, 2, 1])?;
+    same("of no groups", &store.load_many(&[]).await?, &Vec::new())
 }
 
 pub(super) async fn nothing_to_load(store: Arc<dyn Store>) -> Result<(), Fault> {
