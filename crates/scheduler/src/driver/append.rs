@@ -9,6 +9,8 @@ use jobwright_core::{
     Refusal, RunId, StoreError, Timestamp,
 };
 
+use tokio::sync::watch;
+
 use super::message::{Submission, SubmitError};
 use super::tenure::Tenure;
 use super::{Driver, Turn, may_pass};
@@ -16,6 +18,9 @@ use crate::machine::{Effect, Input};
 
 /// The longest pause before a store that cannot write just now is asked again.
 const PAUSE_CAP: Duration = Duration::from_secs(5);
+
+/// The same once the engine is to end: a store that is back must not be missed.
+const LAST_PAUSE: Duration = Duration::from_millis(100);
 
 impl Driver {
     /// Makes the turn's events durable, with the documents of the runs that it accepted. Returns
@@ -41,8 +46,9 @@ impl Driver {
                     tracing::error!(%error, "the store cannot write; nothing goes on until it can");
                     let over = over(self.tenure.clone(), self.term);
                     let any_live = !self.attempts.is_empty();
+                    let rest = rest(pause, self.ends_by.clone());
                     tokio::select! {
-                        () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE_CAP),
+                        () = rest => pause = (pause * 2).min(PAUSE_CAP),
                         () = self.out_of_time() => return Err(broken(error)),
                         () = over, if any_live => self.drop_attempts(),
                     }
@@ -249,6 +255,18 @@ impl Driver {
         self.turn.gone.insert(submission.run);
         let _ = submission.answer.send(Err(error));
         submission.groups.into_iter().map(|(group, _)| group).collect()
+    }
+}
+
+/// Rests before the store is asked again, and no longer than a moment once the engine is to end.
+async fn rest(pause: Duration, mut ends_by: watch::Receiver<Option<Timestamp>>) {
+    let asked = async {
+        let _ = ends_by.wait_for(Option::is_some).await;
+        tokio::time::sleep(LAST_PAUSE).await;
+    };
+    tokio::select! {
+        () = tokio::time::sleep(pause) => {}
+        () = asked => {}
     }
 }
 

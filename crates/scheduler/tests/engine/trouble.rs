@@ -201,6 +201,26 @@ async fn an_engine_ends_in_time_although_its_store_is_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_engine_that_ends_does_not_miss_that_its_store_is_back() {
+    let store = Moody::new();
+    let mock = MockExecutor::new().otherwise(Act::hangs());
+    let (engine, deployment) = start(over(&store, &mock), &single(Value::Null)).await;
+    engine.run(deployment).await.unwrap();
+    settle().await;
+    store.set(Mood::Away(u32::MAX));
+    let accepted = engine.run(deployment).into_future();
+    let ended = async {
+        // By then the store is asked every five seconds only.
+        tokio::time::sleep(secs(60)).await;
+        store.set(Mood::Well);
+        engine.shutdown(secs(1)).await
+    };
+    let (accepted, ended) = tokio::join!(accepted, ended);
+    assert_eq!(ended.unwrap().unfinished.len(), 2);
+    accepted.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_is_refused_because_of_a_run_that_is_not_durable() {
     let store = Moody::new();
     let (engine, deployment) =
