@@ -29,32 +29,24 @@ async fn a_failure_tells_what_the_process_last_said() {
     assert!(failure.message.contains("want of memory"), "{failure}");
 }
 
-/// Counts the logs that were cut.
+/// Counts the logs that were cut; the lease of its engine may be over.
 #[derive(Default)]
-struct Cuts(AtomicU32);
+struct Quiet {
+    cuts: AtomicU32,
+    is_lost: bool,
+}
 
 #[async_trait]
-impl Reporter for Cuts {
+impl Reporter for Quiet {
     async fn started(&self, _: &Attempt, _: Handle) {}
     fn heartbeat(&self, _: &Attempt) {}
     fn progress(&self, _: &Attempt, _: u8, _: &str) {}
     fn log(&self, _: &Attempt, _: &str) {}
     fn log_cut(&self, _: &Attempt) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.cuts.fetch_add(1, Ordering::Relaxed);
     }
-}
-
-/// Tells that the engine's lease is over.
-struct Lost;
-
-#[async_trait]
-impl Reporter for Lost {
-    async fn started(&self, _: &Attempt, _: Handle) {}
-    fn heartbeat(&self, _: &Attempt) {}
-    fn progress(&self, _: &Attempt, _: u8, _: &str) {}
-    fn log(&self, _: &Attempt, _: &str) {}
     fn owns(&self, _: &Attempt) -> bool {
-        false
+        !self.is_lost
     }
 }
 
@@ -63,7 +55,8 @@ async fn what_another_engine_may_have_begins_nothing() {
     let bench = Bench::new();
     let proof = tempfile::tempdir().unwrap();
     let text = format!("touch {}/begun", proof.path().display());
-    let failure = bench.run(&script(&text).reporter(Arc::new(Lost)).build()).await.unwrap_err();
+    let reporter = Arc::new(Quiet { is_lost: true, ..Quiet::default() });
+    let failure = bench.run(&script(&text).reporter(reporter).build()).await.unwrap_err();
     assert_eq!((failure.class, &*failure.code), (FailureClass::Rejected, "not_owned"));
     assert_eq!(std::fs::read_dir(proof.path()).unwrap().count(), 0);
 }
@@ -75,10 +68,10 @@ async fn a_flood_is_bounded_in_file_and_memory() {
     let executor = bench.executor.clone().log_cap(cap);
     let text = "yes 0123456789012345678901234567890123456789012345678901234567890123456789012345678 \
                 | head -c 200000000; echo the end";
-    let reporter = Arc::new(Cuts::default());
+    let reporter = Arc::new(Quiet::default());
     let attempt = script(text).reporter(reporter.clone()).build();
     executor.execute(attempt.clone()).await.unwrap();
-    assert_eq!(reporter.0.load(Ordering::Relaxed), 1, "it is told once");
+    assert_eq!(reporter.cuts.load(Ordering::Relaxed), 1, "it is told once");
     let log = bench.folder(&attempt).join("out.log");
     assert!(log.metadata().unwrap().len() < 2 * cap as u64);
     let (mut kept, mut gap, mut last) = (0, 0, String::new());
