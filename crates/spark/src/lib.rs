@@ -15,7 +15,6 @@
 //! What is guaranteed, and what Spark cannot guarantee, is told in `docs/executors-spark.md`.
 
 mod capacity;
-mod census;
 mod claim;
 mod master;
 mod payload;

@@ -20,7 +20,6 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::capacity::{Size, most_drivers};
-use crate::census::Census;
 use crate::claim::{Claim, Desk, ERR, OUT, Seen, Task};
 use crate::master::{DriverState, Master, MasterError, Overview};
 use crate::payload::{INTERNAL, Payload, Properties, PropertyError, property};
@@ -32,6 +31,9 @@ const MAIN: &str = "org.apache.spark.deploy.SparkSubmit";
 
 /// How much of what a driver's JVM said is asked of its worker.
 const LAST_WORDS: usize = 32 * 1024;
+
+/// How long to wait while there are as many drivers as there may be.
+const FULL: Duration = Duration::from_secs(1);
 
 /// Runs attempts as drivers on a standalone master.
 pub type SparkExecutor = RemoteExecutor<Standalone>;
@@ -125,7 +127,6 @@ pub enum StandaloneError {
 #[derive(Debug)]
 pub struct Standalone {
     master: Master,
-    census: Census,
     options: StandaloneOptions,
     slots: u32,
 }
@@ -177,7 +178,7 @@ impl Standalone {
         };
         let (rest, ui) = (address(&options.rest)?, address(&options.ui)?);
         let master = Master::new(rest, ui).map_err(StandaloneError::Client)?;
-        Ok(Self { master, census: Census::default(), options, slots })
+        Ok(Self { master, options, slots })
     }
 
     /// Asks the master whether so many drivers at a time as are configured can deadlock. Attempts
@@ -278,8 +279,8 @@ impl Standalone {
 
     /// Looks at attempts: one request for all, and their folders.
     async fn sightings(&self, jobs: &[Job]) -> Result<Vec<Sighting>, Trouble> {
-        let count = self.census.take(&self.master).await.map_err(|error| trouble(&error))?;
-        let (overview, jobs) = (count.overview, jobs.to_vec());
+        let overview = self.master.overview().await.map_err(|error| trouble(&error))?;
+        let jobs = jobs.to_vec();
         let look = move || {
             let seen = jobs.iter().map(|job| Ok((job, seen(job)?)));
             let told = seen.filter_map(|seen: std::io::Result<_>| match seen {
@@ -355,13 +356,8 @@ impl Cluster for Standalone {
     }
 
     async fn submit(&self, job: &Job, order: &Order) -> Result<Submitted, Trouble> {
-        // Attempts that are followed are looked at so often.
-        let count = match self.census.recent(self.options.poll * 2) {
-            Some(count) => count,
-            None => self.census.take(&self.master).await.map_err(|error| unsent(&error))?,
-        };
-        let (overview, drivers) = (count.overview, count.drivers);
-        let busy = |why: String| Err(Trouble::Busy { why, after: Some(self.options.poll) });
+        let overview = self.master.overview().await.map_err(|error| unsent(&error))?;
+        let busy = |why: String| Err(Trouble::Busy { why, after: Some(FULL) });
         if !overview.is_settled() {
             return busy(format!("the master is {}", overview.status));
         }
@@ -369,16 +365,14 @@ impl Cluster for Standalone {
             Err(error) => {
                 return Ok(Submitted::Refused(Failure::rejected("deadlock", error.to_string())));
             }
-            Ok(most) if drivers >= u64::from(most) => {
-                return busy(format!("it has {drivers} drivers, and more could deadlock"));
+            Ok(most) if overview.active.len() >= most as usize => {
+                let there = overview.active.len();
+                return busy(format!("it has {there} drivers, and more could deadlock"));
             }
             Ok(_) => {}
         }
         let submission = self.submission(order, &overview, job.key().as_str());
-        let under_way = self.census.submission();
-        let created = self.master.create(&submission).await;
-        drop(under_way);
-        let driver = match created {
+        let driver = match self.master.create(&submission).await {
             Ok(driver) => driver,
             Err(MasterError::Refused { words, .. }) => return busy(words),
             Err(error) => return Err(trouble(&error)),
