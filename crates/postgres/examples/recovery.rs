@@ -16,7 +16,7 @@ mod cluster;
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -38,7 +38,8 @@ const DEPTH: usize = 10;
 /// How many attempts live at a time.
 const SLOTS: u32 = 64;
 
-const LAST: &str = "1,000 attempts are handed over";
+const THOUSANDTH: &str = "1,000 attempts are handed over";
+const LAST: &str = "10,000 attempts are handed over";
 
 /// A package of chains, each of which is a group.
 fn package() -> anyhow::Result<Bundle> {
@@ -162,13 +163,14 @@ async fn leave(place: &str, groups: usize) -> anyhow::Result<()> {
 
 /// Takes up what was left, and says how far it is.
 async fn resume(place: &str, last: NodeId) -> anyhow::Result<()> {
-    let (is_first, ended) = (AtomicBool::new(true), Arc::new(AtomicUsize::new(0)));
-    let counted = Arc::clone(&ended);
+    let handed_over = AtomicUsize::new(0);
     let executor = FnExecutor::new(move |_: Attempt| {
-        if is_first.swap(false, Ordering::Relaxed) {
-            println!("the first attempt is handed over");
+        match handed_over.fetch_add(1, Ordering::Relaxed) + 1 {
+            1 => println!("the first attempt is handed over"),
+            1000 => println!("{THOUSANDTH}"),
+            10_000 => println!("{LAST}"),
+            _ => {}
         }
-        counted.fetch_add(1, Ordering::Relaxed);
         async { Ok(Success::empty()) }
     });
     let builder = builder(place).await?;
@@ -176,9 +178,5 @@ async fn resume(place: &str, last: NodeId) -> anyhow::Result<()> {
     let builder = builder.executor("f", executor).executor_limit("f", SLOTS).succeeds(last);
     let _engine = builder.start().await?;
     println!("the engine has started");
-    while ended.load(Ordering::Relaxed) < 1000 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    println!("{LAST}");
     std::future::pending().await
 }

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use reqwest::{Method, Response};
 use tokio::process::Command;
 
 use crate::cluster::Cluster;
@@ -47,6 +48,16 @@ async fn here(data: &Path, token: &Path, address: &str, arguments: &[&str]) -> S
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
+/// Reads a stream until it says something.
+async fn until(mut stream: Response, says: &str) -> String {
+    let mut told = String::new();
+    while !told.contains(says) {
+        let chunk = stream.chunk().await.unwrap().expect("it goes on");
+        told.push_str(std::str::from_utf8(&chunk).unwrap());
+    }
+    told
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_one_server_ran_is_told_by_another_and_by_the_command() {
     let (_cluster, address) = cluster().await;
@@ -59,8 +70,15 @@ async fn what_one_server_ran_is_told_by_another_and_by_the_command() {
     let token = std::fs::read_to_string(&file).unwrap().trim().to_owned();
     (one.token, two.token) = (token.clone(), token);
     one.deploy(PACKAGE).await;
+    // A stream that is answered hears what comes after.
+    let all = two.request(Method::GET, "/v4/events").send().await.unwrap();
     let (group, jobs) = one.run().await;
     assert_eq!(two.ended(group).await, "\"Complete\"");
+    let of_group = two.request(Method::GET, &format!("/v4/jobGroups/{group}/events"));
+    for stream in [all, of_group.send().await.unwrap()] {
+        let told = soon("the end of the group", until(stream, "groupEnded")).await;
+        assert!(told.contains("accepted") && told.contains("attemptEnded"), "{told}");
+    }
     let path = format!("/v4/jobs/{}/logs?attempt=1", jobs[0]);
     let (own, other) = (one.get(&path).await.expect(200), two.get(&path).await.expect(200));
     assert!(own.text.contains("\"one\""), "{}", own.text);

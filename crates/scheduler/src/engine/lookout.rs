@@ -93,11 +93,14 @@ impl Engine {
     pub(super) async fn stand_watch(&self, lookout: &Arc<Lookout>) -> Result<(), StoreError> {
         let mut keeper = Keeper::new(&self.0, lookout);
         keeper.begin().await?;
+        let inner = Arc::downgrade(&self.0);
+        // The lease is kept while the first round goes on. Should that fail, then nobody has the
+        // engine, and its keeper ends with it.
+        let keeping = spawn(keeper.run(Weak::clone(&inner)));
         let mut claimer = claim::Claimer::new(self, lookout);
         claimer.round(self, lookout).await?;
-        let inner = Arc::downgrade(&self.0);
         let tasks = [
-            spawn(keeper.run(Weak::clone(&inner))),
+            keeping,
             spawn(listen(Arc::clone(&self.0.store), Arc::clone(lookout))),
             spawn(claimer.run(Weak::clone(&inner), Arc::clone(lookout))),
             spawn(orders::run(Weak::clone(&inner), Arc::clone(lookout))),

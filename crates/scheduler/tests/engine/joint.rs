@@ -49,6 +49,8 @@ struct Journal {
 pub(crate) struct Line {
     shared: Arc<Shared>,
     cut: Arc<watch::Sender<bool>>,
+    /// How long a claim takes.
+    claims: Arc<Mutex<Duration>>,
 }
 
 impl Shared {
@@ -58,7 +60,8 @@ impl Shared {
 
     /// A node's way to the store.
     pub(crate) fn line(self: &Arc<Self>) -> Arc<Line> {
-        Arc::new(Line { shared: Arc::clone(self), cut: Arc::new(watch::Sender::new(false)) })
+        let (shared, cut) = (Arc::clone(self), Arc::new(watch::Sender::new(false)));
+        Arc::new(Line { shared, cut, claims: Arc::default() })
     }
 
     /// Who drives a group.
@@ -157,6 +160,11 @@ impl Line {
         self.cut.send_replace(cut);
     }
 
+    /// Lets each claim take so long.
+    pub(crate) fn claims_take(&self, time: Duration) {
+        *self.claims.lock().unwrap() = time;
+    }
+
     fn through(&self) -> Result<&Shared, StoreError> {
         if *self.cut.borrow() {
             let reason = "the line is cut".to_owned();
@@ -205,6 +213,8 @@ impl Store for Line {
     }
 
     async fn claim(&self, owner: NodeId, limit: u32) -> Result<Vec<Lease>, StoreError> {
+        let time = *self.claims.lock().unwrap();
+        tokio::time::sleep(time).await;
         let mut state = self.through()?.state();
         let State { journals, leases, .. } = &mut *state;
         let now = moment();

@@ -94,6 +94,51 @@ async fn an_engine_that_knows_that_the_last_one_is_dead_waits_for_no_lease() {
     assert!(begun.elapsed() < secs(1), "{:?}", begun.elapsed());
 }
 
+/// Leaves so many groups as an engine does that dies, and returns them with its node.
+async fn leave(shared: &Arc<Shared>, groups: usize) -> (Vec<GroupId>, jobwright_core::NodeId) {
+    let one = node(shared, hangs()).await;
+    let deployment = deploy(&one.engine, &wide(groups, &Value::Null)).await;
+    let groups = one.engine.run(deployment).await.unwrap().groups().collect();
+    settle().await;
+    one.line.cut(true);
+    (groups, one.engine.node())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_keeps_its_lease_while_it_begins_however_much_it_takes_up() {
+    let shared = Shared::new();
+    let (groups, last) = leave(&shared, 600).await;
+    let (line, mock) = (shared.line(), MockExecutor::new());
+    // Three pages, which take longer than the lease lasts.
+    line.claims_take(secs(4));
+    let builder = over(&line, &mock).lease(secs(9)).succeeds(last).readmission(600, 1);
+    let begun = moment();
+    let next = builder.start().await.unwrap();
+    assert!(begun.elapsed() > secs(9), "it took nothing up: {:?}", begun.elapsed());
+    for group in groups {
+        assert_eq!(next.wait(group).await.unwrap(), Verdict::Succeeded);
+        let told = told(&next, group).await;
+        assert!(!told.contains(&"adopted 3".to_owned()), "it was given up: {told:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_begins_with_a_first_lot_and_takes_the_rest_up_later() {
+    let shared = Shared::new();
+    let (groups, last) = leave(&shared, 100).await;
+    let (line, mock) = (shared.line(), MockExecutor::new());
+    // As much comes into the bucket as a claim takes out of it.
+    line.claims_take(secs(1));
+    let builder = over(&line, &mock).lease(secs(9)).succeeds(last).readmission(10, 10);
+    let begun = moment();
+    let next = builder.start().await.unwrap();
+    assert!(begun.elapsed() < secs(3), "it began when it had all: {:?}", begun.elapsed());
+    for group in groups {
+        assert_eq!(next.wait(group).await.unwrap(), Verdict::Succeeded);
+    }
+    assert!(begun.elapsed() > secs(8), "it knew no measure: {:?}", begun.elapsed());
+}
+
 #[tokio::test(start_paused = true)]
 async fn two_engines_that_begin_at_once_make_one_first_token() {
     let shared = Shared::new();

@@ -102,35 +102,50 @@ impl Claimer {
         })
     }
 
-    /// Claims what the bucket admits; tells whether that was all there is.
+    /// Claims what the bucket admits by now; tells whether that was all there is. What comes into
+    /// the bucket meanwhile is for the next round: with much to take up this one would not end.
     async fn claim(&mut self, engine: &Engine, lookout: &Lookout) -> Result<bool, StoreError> {
         if self.rests_until.is_some_and(|until| moment() < until) {
             return Ok(true);
         }
-        loop {
-            let admitted = self.bucket.take(PAGE);
-            if admitted == 0 {
-                return Ok(false);
-            }
-            if !lookout.tenure.holds(self.term) {
+        let mut admitted = self.bucket.take(u32::MAX);
+        while admitted > 0 {
+            let page = admitted.min(PAGE);
+            let claimed = self.claim_page(engine, lookout, page).await?;
+            admitted -= claimed;
+            if claimed < page {
+                self.bucket.put_back(admitted);
                 return Ok(true);
             }
-            let leases = engine.0.store.claim(engine.0.node, admitted).await?;
-            if lookout.tenure.term() != self.term {
-                // The claim may have come after the release with which the next term began.
-                let groups: Vec<_> = leases.iter().map(|lease| lease.group).collect();
-                engine.0.store.give_up(engine.0.node, &groups).await?;
-                return Ok(true);
-            }
-            self.bucket.put_back(admitted.saturating_sub(leases.len() as u32));
-            if leases.is_empty() {
-                return Ok(true);
-            }
-            tracing::info!(groups = leases.len(), "unfinished job groups are taken up");
+        }
+        Ok(false)
+    }
+
+    /// Claims up to so many groups and hands them over; returns how many there were.
+    async fn claim_page(
+        &mut self,
+        engine: &Engine,
+        lookout: &Lookout,
+        page: u32,
+    ) -> Result<u32, StoreError> {
+        if !lookout.tenure.holds(self.term) {
+            return Ok(0);
+        }
+        let leases = engine.0.store.claim(engine.0.node, page).await?;
+        if lookout.tenure.term() != self.term {
+            // The claim may have come after the release with which the next term began.
+            let groups: Vec<_> = leases.iter().map(|lease| lease.group).collect();
+            engine.0.store.give_up(engine.0.node, &groups).await?;
+            return Ok(0);
+        }
+        let claimed = leases.len() as u32;
+        if claimed > 0 {
+            tracing::info!(groups = claimed, "unfinished job groups are taken up");
             let claimed = journals(&*engine.0.store, leases).await?;
             let ready = self.sort(lookout, claimed);
             engine.hand_over(ready, self.term).await?;
         }
+        Ok(claimed)
     }
 
     /// Keeps those back that need a helm that the engine does not have.
