@@ -60,7 +60,7 @@ pub struct StandaloneOptions {
     pub executor_memory: u32,
     /// Properties of all applications; a step may set others.
     pub properties: Properties,
-    /// How long to rest between two questions about all drivers.
+    /// How long to rest between two questions about all drivers. Default 2 s: drivers live longer.
     pub poll: Duration,
 }
 
@@ -76,7 +76,7 @@ impl Default for StandaloneOptions {
             executor_cores: 1,
             executor_memory: 1024,
             properties: Properties::new(),
-            poll: Duration::from_secs(1),
+            poll: Duration::from_secs(2),
         }
     }
 }

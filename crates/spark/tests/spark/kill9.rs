@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::postgres;
-use crate::stage::{CORES, Place, Stage, until};
+use crate::stage::{Place, Stage, slots, until};
 
 /// Each job tells when it begins and when it has done its work, in one line each.
 const SCRIPT: &str = "echo \"begin $JOBWRIGHT_ATTEMPT\" >> \"$1\"; sleep 1; \
@@ -48,7 +48,7 @@ impl Setting {
 pub(crate) async fn kill9(stage: &Stage, kills: u32) {
     let folder = tempfile::tempdir().unwrap();
     // As many as there are slots are under way until the last ones.
-    let jobs = 2 * (CORES - 1) + 2 * kills;
+    let jobs = 2 * slots() + 2 * kills;
     let setting = Setting::new(stage, "kill9", folder.path(), None, jobs);
     let mut dice = Dice::new();
     let mut moments = Vec::new();
@@ -67,7 +67,7 @@ pub(crate) async fn kill9(stage: &Stage, kills: u32) {
 /// Kills the engine that drives the run so many times; each time the one beside it goes on.
 pub(crate) async fn nodes(stage: &Stage, kills: u32) {
     let (folder, database) = (tempfile::tempdir().unwrap(), postgres::Cluster::start(&[]));
-    let jobs = (CORES - 1) * (kills + 2);
+    let jobs = slots() * (kills + 2);
     let shared = Some(database.database());
     let setting = Setting::new(stage, "nodes", folder.path(), shared, jobs);
     let begun = || evidence(&setting).lines().filter(|it| it.starts_with("begin ")).count();

@@ -9,7 +9,7 @@ use jobwright_core::{Attempt, Executor, Failure, FailureClass, Success};
 use jobwright_spark::{StandaloneError, standalone};
 use serde_json::json;
 
-use crate::stage::{CORES, Ear, LONG, Stage, shell, stop as ask, until};
+use crate::stage::{Ear, LONG, Stage, shell, slots, stop as ask, until};
 
 pub(crate) async fn conformance(stage: &Stage) {
     let leaves = shell("echo '{\"rows\": 3}' > \"$JOBWRIGHT_OUTPUT\"");
@@ -96,10 +96,10 @@ pub(crate) async fn failure(stage: &Stage) {
     check(executor.execute(large.build()).await, FailureClass::Permanent, "resources", "512 MiB");
 
     // So many drivers could leave no core for any of their applications.
-    let many = Options { slots: CORES, ..Options::default() };
+    let many = Options { slots: slots() + 1, ..Options::default() };
     let many = standalone(stage.place().options(), stage.root(), many).unwrap();
     let told = many.cluster().check().await.unwrap_err();
-    assert!(matches!(told, StandaloneError::Deadlock { most, .. } if most == CORES - 1), "{told}");
+    assert!(matches!(told, StandaloneError::Deadlock { most, .. } if most == slots()), "{told}");
     let refused = many.execute(of(json!({ "command": ["true"] })).job(7).build()).await;
     check(refused, FailureClass::Rejected, "deadlock", "set `slots` to at most that");
     executor.cluster().check().await.unwrap();

@@ -19,8 +19,12 @@ use crate::cluster::Cluster;
 /// How long anything may take here: a driver is a JVM, and the machine may be busy.
 pub(crate) const LONG: Duration = Duration::from_secs(600);
 
-/// The cores of the cluster's worker; the machine may have fewer.
-pub(crate) const CORES: u32 = 8;
+/// How many drivers there may be at a time: `JOBWRIGHT_SPARK_SLOTS`, or 7, which all machines bear.
+/// The cluster's worker has a core for each and one to spare; the machine may have fewer.
+pub(crate) fn slots() -> u32 {
+    let given = std::env::var("JOBWRIGHT_SPARK_SLOTS");
+    given.map_or(7, |slots| slots.parse().expect("`JOBWRIGHT_SPARK_SLOTS` is a number"))
+}
 
 pub(crate) struct Stage {
     pub(crate) cluster: Cluster,
@@ -29,7 +33,8 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn set() -> Self {
-        Self { cluster: Cluster::start(&[(CORES, 8192)]), prefixes: AtomicU32::new(0) }
+        let cores = slots() + 1;
+        Self { cluster: Cluster::start(&[(cores, 1024 * cores)]), prefixes: AtomicU32::new(0) }
     }
 
     pub(crate) fn root(&self) -> PathBuf {
@@ -77,7 +82,7 @@ impl Place {
     }
 
     pub(crate) fn executor(&self, prefix: &str) -> SparkExecutor {
-        self.executor_with(prefix, CORES - 1)
+        self.executor_with(prefix, slots())
     }
 
     pub(crate) fn executor_with(&self, prefix: &str, slots: u32) -> SparkExecutor {
