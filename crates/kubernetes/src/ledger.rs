@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jobwright_adapters::log::ProcessEnd;
 use jobwright_adapters::remote::{End, Key, Prefix, Sighting, State};
 use jobwright_core::{Failure, FailureClass, Handle};
-use k8s_openapi::api::batch::v1::Job as Manifest;
+use k8s_openapi::api::batch::v1::{Job as Manifest, JobCondition};
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::ObjectMeta;
 
@@ -70,7 +70,11 @@ struct Entry {
 #[derive(Debug, Clone, PartialEq)]
 enum JobEnd {
     Complete,
-    Failed { reason: String, message: String },
+    /// `is_late`: it had no more time.
+    Failed {
+        is_late: bool,
+        message: String,
+    },
 }
 
 impl Ledger {
@@ -88,8 +92,9 @@ impl Ledger {
             entry.end = match condition.type_.as_str() {
                 "Complete" => Some(JobEnd::Complete),
                 "Failed" => {
-                    let (reason, message) = (text(&condition.reason), text(&condition.message));
-                    Some(JobEnd::Failed { reason, message })
+                    let is_late = condition.reason.as_deref() == Some("DeadlineExceeded")
+                        || is_over_time(job, condition);
+                    Some(JobEnd::Failed { is_late, message: text(&condition.message) })
                 }
                 _ => continue,
             };
@@ -273,10 +278,6 @@ impl Entry {
         self.pod.as_ref().map(|(_, sight)| sight)
     }
 
-    fn is_over_time(&self) -> bool {
-        matches!(&self.end, Some(JobEnd::Failed { reason, .. }) if reason == "DeadlineExceeded")
-    }
-
     /// Its pod was deleted, is being deleted, and nobody asked the Job for that.
     fn is_taken_away(&self) -> bool {
         let is_leaving = self.sight().is_some_and(|it| it.leaves.is_some() || it.is_deleted);
@@ -307,8 +308,7 @@ impl Entry {
         }
         let is_over = sight.is_none_or(Sight::is_over);
         let patience = sight.and_then(|it| it.leaves).unwrap_or(0).saturating_add(LOST);
-        if let Some(JobEnd::Failed { message, .. }) = &self.end
-            && self.is_over_time()
+        if let Some(JobEnd::Failed { is_late: true, message }) = &self.end
             && (is_over || self.late > patience)
         {
             return State::Ended(deadline(message));
@@ -346,6 +346,19 @@ impl Entry {
     }
 }
 
+/// Whether a Job had no more time when it failed. A controller that takes a Job's pod for that, and
+/// whose word about it is lost, next sees a Job without a pod and gives that for the reason.
+fn is_over_time(job: &Manifest, failed: &JobCondition) -> bool {
+    let limit = job.spec.as_ref().and_then(|it| it.active_deadline_seconds);
+    let began = job.status.as_ref().and_then(|it| it.start_time.as_ref());
+    match (limit, began, &failed.last_transition_time) {
+        (Some(limit), Some(began), Some(ended)) => {
+            ended.0.as_second() - began.0.as_second() >= limit
+        }
+        _ => false,
+    }
+}
+
 fn lost(code: &'static str, message: &str) -> State {
     State::Ended(End::Cluster(Failure::new(FailureClass::Lost, code, message)))
 }
@@ -365,4 +378,53 @@ fn owner(pod: &Pod) -> Option<(Uid, Uid)> {
     let owners = pod.metadata.owner_references.as_ref()?;
     let job = owners.iter().find(|it| it.kind == "Job")?;
     Some((job.uid.clone(), pod.metadata.uid.clone()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use jobwright_core::AttemptId;
+    use serde_json::json;
+
+    use super::*;
+
+    /// How an attempt is whose Job failed after so many of its ten seconds, for this reason, when
+    /// its pod was gone.
+    fn failed(after: u32, reason: &str) -> State {
+        let (prefix, mut ledger) = (Prefix::default(), Ledger::default());
+        let attempt = AttemptId { job: "1".parse().unwrap(), number: 1 };
+        let labels = json!({
+            "jobwright/key": Key::new(&prefix, attempt).as_str(), "jobwright/session": "s",
+            "jobwright/job": "1", "jobwright/attempt": "1", "job-name": "j",
+        });
+        let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u" });
+        let pod = json!({
+            "metadata": { "uid": "p", "labels": labels, "ownerReferences": [owner] },
+            "status": { "phase": "Running" },
+        });
+        ledger.pod(&serde_json::from_value(pod).unwrap(), &prefix);
+        ledger.pod_gone("p");
+        let condition = json!({
+            "type": "Failed", "status": "True", "reason": reason, "message": "so it is",
+            "lastTransitionTime": format!("2026-01-01T00:00:{after:02}Z"),
+        });
+        let job = json!({
+            "metadata": { "uid": "u", "name": "j", "labels": labels },
+            "spec": { "activeDeadlineSeconds": 10, "template": {} },
+            "status": { "startTime": "2026-01-01T00:00:00Z", "conditions": [condition] },
+        });
+        let job = serde_json::from_value(job).unwrap();
+        ledger.job(&job, &prefix);
+        ledger.news().pop().unwrap().state
+    }
+
+    #[test]
+    fn a_pod_that_is_taken_when_its_time_is_over_ran_out_of_time() {
+        let check = |after, reason, expect: &str| match failed(after, reason) {
+            State::Ended(End::Cluster(failure)) => assert_eq!(failure.code, expect),
+            state => panic!("{state:?}"),
+        };
+        check(10, "DeadlineExceeded", "deadline");
+        check(10, "BackoffLimitExceeded", "deadline");
+        check(9, "BackoffLimitExceeded", "evicted");
+    }
 }
