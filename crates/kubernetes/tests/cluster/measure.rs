@@ -1,6 +1,9 @@
 //! What the executor costs: the same trivial jobs through an engine and through the cluster's own
-//! client, turn by turn; how long it takes to hand one over; how many requests each takes.
+//! client, turn by turn; how long it takes to hand one over; how many requests each takes. They are
+//! the same to the cluster, too: the client makes Jobs like those that the engine made, so that a
+//! pod with more in it is no part of the comparison.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -13,17 +16,17 @@ use jobwright_core::{
 use jobwright_kubernetes::KubernetesExecutor;
 use jobwright_scheduler::Engine;
 use jobwright_store::MemoryStore;
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{LogParams, PostParams};
+use kube::api::{ListParams, LogParams, ObjectMeta, PostParams};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::stage::{Stage, executor, settings, stage};
 
 const JOBS: usize = 200;
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 4;
 
 /// The executor, seen by the engine, with what it costs.
 struct Measured {
@@ -46,23 +49,27 @@ impl Executor for Measured {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_costs_little_more_than_the_clusters_own_client() {
     let stage = stage();
-    // Both have warm connections and a warm server.
-    bare(stage, 900).await;
-    let mut ratios = Vec::new();
+    // Both have a warm server.
+    engine(stage).await;
+    let like = made(stage).await;
+    bare(stage, &like, 900).await;
+    let (mut ours, mut theirs) = (Duration::ZERO, Duration::ZERO);
     for round in 0..ROUNDS {
-        let theirs = bare(stage, round).await;
-        let (ours, requests) = engine(stage).await;
-        let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
+        // Each round leaves its pods, and the controller looks at all there are each time: who is
+        // first has it better.
+        let is_first = round % 2 == 0;
+        let mut client = if is_first { bare(stage, &like, round).await } else { Duration::ZERO };
+        let (engine, requests) = engine(stage).await;
+        if !is_first {
+            client = bare(stage, &like, round).await;
+        }
         #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
         let each = requests as f64 / JOBS as f64;
-        println!(
-            "{JOBS} jobs: client {theirs:.2?}, engine {ours:.2?}, ratio {ratio:.2}, {each:.2} requests a job"
-        );
+        println!("{JOBS} jobs: client {client:.2?}, engine {engine:.2?}, {each:.2} requests a job");
         assert!(each <= 3.0, "{each} requests a job");
-        ratios.push(ratio);
+        (ours, theirs) = (ours + engine, theirs + client);
     }
-    ratios.sort_by(f64::total_cmp);
-    println!("median ratio {:.2}", ratios[ROUNDS / 2]);
+    println!("ratio of the sums {:.2}", ours.as_secs_f64() / theirs.as_secs_f64());
     println!("hand-over: {}", hand_over(stage).await);
 }
 
@@ -101,7 +108,7 @@ fn package() -> Bundle {
 
 /// Does by the client alone what a user of it must do: make Jobs, watch them to their ends, and
 /// read what their pods said.
-async fn bare(stage: &Stage, round: usize) -> Duration {
+async fn bare(stage: &Stage, like: &Job, round: usize) -> Duration {
     let client = Client::try_from(stage.cluster.config().await).unwrap();
     let jobs: Api<Job> = Api::namespaced(client.clone(), "default");
     let pods: Api<Pod> = Api::namespaced(client, "default");
@@ -109,14 +116,14 @@ async fn bare(stage: &Stage, round: usize) -> Duration {
     let began = Instant::now();
     let config = watcher::Config::default().labels(&label);
     let mut events = watcher(pods.clone(), config).boxed();
-    let made = stream::iter(0..JOBS).for_each_concurrent(8, |number| {
-        let (jobs, job) = (&jobs, manifest(round, number));
+    let makes = stream::iter(0..JOBS).for_each_concurrent(8, |number| {
+        let (jobs, job) = (&jobs, another(like, round, number));
         async move {
             jobs.create(&PostParams::default(), &job).await.unwrap();
         }
     });
     let seen = async {
-        let mut ended = std::collections::BTreeSet::new();
+        let mut ended = BTreeSet::new();
         while ended.len() < JOBS {
             let (Event::Apply(pod) | Event::InitApply(pod)) = events.next().await.unwrap().unwrap()
             else {
@@ -130,21 +137,26 @@ async fn bare(stage: &Stage, round: usize) -> Duration {
             }
         }
     };
-    tokio::join!(made, seen);
+    tokio::join!(makes, seen);
     began.elapsed()
 }
 
-fn manifest(round: usize, number: usize) -> Job {
-    let labels =
-        json!({ "bare": round.to_string(), "jobwright/key": format!("bare-{round}-{number}") });
-    let container = json!({ "name": "work", "image": "played/any", "workingDir": "/jobwright/work",
-        "command": ["/bin/sh", "-c", "\"$@\"; exit", "sh", "/bin/true"],
-        "volumeMounts": [{ "name": "work", "mountPath": "/jobwright/work" }] });
-    let pod = json!({ "restartPolicy": "Never", "nodeName": "played", "containers": [container],
-        "automountServiceAccountToken": false, "volumes": [{ "name": "work", "emptyDir": {} }] });
-    let job: Value = json!({ "metadata": { "name": format!("bare-{round}-{number}"), "labels": labels },
-        "spec": { "backoffLimit": 0, "template": { "metadata": { "labels": labels }, "spec": pod } } });
-    serde_json::from_value(job).unwrap()
+/// A Job that the engine made.
+async fn made(stage: &Stage) -> Job {
+    let client = Client::try_from(stage.cluster.config().await).unwrap();
+    let ours = ListParams::default().labels("jobwright/engine").limit(1);
+    Api::namespaced(client, "default").list(&ours).await.unwrap().items.pop().unwrap()
+}
+
+/// The same Job under another name, which the engine does not take for one of its own.
+fn another(like: &Job, round: usize, number: usize) -> Job {
+    let (name, like) = (format!("bare-{round}-{number}"), like.spec.clone().unwrap());
+    let labels = [("bare", round.to_string()), ("jobwright/key", name.clone())];
+    let labels: BTreeMap<_, _> = labels.map(|(label, value)| (label.to_owned(), value)).into();
+    let mut spec = JobSpec { selector: None, ..like };
+    spec.template.metadata.as_mut().unwrap().labels = Some(labels.clone());
+    let metadata = ObjectMeta { name: Some(name), labels: Some(labels), ..ObjectMeta::default() };
+    Job { metadata, spec: Some(spec), status: None }
 }
 
 /// Measures from the call of the executor to its report that the cluster has taken the attempt.
