@@ -38,7 +38,6 @@ const DEPTH: usize = 10;
 /// How many attempts live at a time.
 const SLOTS: u32 = 64;
 
-const THOUSANDTH: &str = "1,000 attempts are handed over";
 const LAST: &str = "10,000 attempts are handed over";
 
 /// A package of chains, each of which is a group.
@@ -167,7 +166,7 @@ async fn resume(place: &str, last: NodeId) -> anyhow::Result<()> {
     let executor = FnExecutor::new(move |_: Attempt| {
         match handed_over.fetch_add(1, Ordering::Relaxed) + 1 {
             1 => println!("the first attempt is handed over"),
-            1000 => println!("{THOUSANDTH}"),
+            1000 => println!("1,000 attempts are handed over"),
             10_000 => println!("{LAST}"),
             _ => {}
         }

@@ -49,7 +49,7 @@ async fn here(data: &Path, token: &Path, address: &str, arguments: &[&str]) -> S
 }
 
 /// Reads a stream until it says something.
-async fn until(mut stream: Response, says: &str) -> String {
+async fn read_until(mut stream: Response, says: &str) -> String {
     let mut told = String::new();
     while !told.contains(says) {
         let chunk = stream.chunk().await.unwrap().expect("it goes on");
@@ -76,7 +76,7 @@ async fn what_one_server_ran_is_told_by_another_and_by_the_command() {
     assert_eq!(two.ended(group).await, "\"Complete\"");
     let of_group = two.request(Method::GET, &format!("/v4/jobGroups/{group}/events"));
     for stream in [all, of_group.send().await.unwrap()] {
-        let told = soon("the end of the group", until(stream, "groupEnded")).await;
+        let told = soon("the end of the group", read_until(stream, "groupEnded")).await;
         assert!(told.contains("accepted") && told.contains("attemptEnded"), "{told}");
     }
     let path = format!("/v4/jobs/{}/logs?attempt=1", jobs[0]);

@@ -7,8 +7,8 @@ use std::time::Duration;
 use jobwright_adapters::MockExecutor;
 use jobwright_adapters::mock::Act;
 use jobwright_core::{
-    Attempt, DeploymentId, Digest, Event, Failure, GroupId, Kind, Query, RunPolicy, Seq, Status,
-    Store, Success, Verdict,
+    Attempt, DeploymentId, Digest, Event, Failure, GroupId, Kind, NodeId, Query, RunPolicy, Seq,
+    Status, Store, Success, Verdict,
 };
 use jobwright_scheduler::{DeploymentChange, Engine, Notice, RunError, RunHandle, WaitReason};
 use serde_json::{Value, json};
@@ -79,41 +79,40 @@ async fn what_a_dead_engine_drove_is_taken_up_within_the_lease() {
 #[tokio::test(start_paused = true)]
 async fn an_engine_that_knows_that_the_last_one_is_dead_waits_for_no_lease() {
     let shared = Shared::new();
-    let one = node(&shared, hangs()).await;
-    let deployment = deploy(&one.engine, &single(Value::Null)).await;
-    let group = first(&one.engine.run(deployment).await.unwrap());
-    settle().await;
-    let (line, mock) = (shared.line(), MockExecutor::new());
+    let (groups, last) = leave(&shared, 1).await;
     let begun = moment();
-    let last = one.engine.node();
-    // Dead without a word.
-    one.line.cut(true);
-    drop(one.engine);
-    let next = over(&line, &mock).lease(secs(9)).succeeds(last).start().await.unwrap();
-    assert_eq!(next.wait(group).await.unwrap(), Verdict::Succeeded);
+    let next = heir(&shared, last, Duration::ZERO, 1).await;
+    assert_eq!(next.wait(groups[0]).await.unwrap(), Verdict::Succeeded);
     assert!(begun.elapsed() < secs(1), "{:?}", begun.elapsed());
 }
 
 /// Leaves so many groups as an engine does that dies, and returns them with its node.
-async fn leave(shared: &Arc<Shared>, groups: usize) -> (Vec<GroupId>, jobwright_core::NodeId) {
+async fn leave(shared: &Arc<Shared>, groups: usize) -> (Vec<GroupId>, NodeId) {
     let one = node(shared, hangs()).await;
     let deployment = deploy(&one.engine, &wide(groups, &Value::Null)).await;
     let groups = one.engine.run(deployment).await.unwrap().groups().collect();
     settle().await;
+    // Dead without a word.
     one.line.cut(true);
     (groups, one.engine.node())
+}
+
+/// Starts the engine after one that died. Each claim takes so long; the bucket holds so many groups
+/// and gets ten a second.
+async fn heir(shared: &Arc<Shared>, last: NodeId, claim: Duration, burst: u32) -> Engine {
+    let (line, mock) = (shared.line(), MockExecutor::new());
+    line.claims_take(claim);
+    let builder = over(&line, &mock).lease(secs(9)).succeeds(last);
+    builder.readmission(burst, 10).start().await.unwrap()
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_engine_keeps_its_lease_while_it_begins_however_much_it_takes_up() {
     let shared = Shared::new();
     let (groups, last) = leave(&shared, 600).await;
-    let (line, mock) = (shared.line(), MockExecutor::new());
-    // Three pages, which take longer than the lease lasts.
-    line.claims_take(secs(4));
-    let builder = over(&line, &mock).lease(secs(9)).succeeds(last).readmission(600, 1);
     let begun = moment();
-    let next = builder.start().await.unwrap();
+    // Three pages, which take longer than the lease lasts.
+    let next = heir(&shared, last, secs(4), 600).await;
     assert!(begun.elapsed() > secs(9), "it took nothing up: {:?}", begun.elapsed());
     for group in groups {
         assert_eq!(next.wait(group).await.unwrap(), Verdict::Succeeded);
@@ -126,12 +125,9 @@ async fn an_engine_keeps_its_lease_while_it_begins_however_much_it_takes_up() {
 async fn an_engine_begins_with_a_first_lot_and_takes_the_rest_up_later() {
     let shared = Shared::new();
     let (groups, last) = leave(&shared, 100).await;
-    let (line, mock) = (shared.line(), MockExecutor::new());
-    // As much comes into the bucket as a claim takes out of it.
-    line.claims_take(secs(1));
-    let builder = over(&line, &mock).lease(secs(9)).succeeds(last).readmission(10, 10);
     let begun = moment();
-    let next = builder.start().await.unwrap();
+    // As much comes into the bucket as a claim takes out of it.
+    let next = heir(&shared, last, secs(1), 10).await;
     assert!(begun.elapsed() < secs(3), "it began when it had all: {:?}", begun.elapsed());
     for group in groups {
         assert_eq!(next.wait(group).await.unwrap(), Verdict::Succeeded);
