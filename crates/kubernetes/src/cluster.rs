@@ -197,18 +197,20 @@ impl Kubernetes {
 
     /// Shortens the grace of the pods of a Job that is being deleted.
     async fn hasten(&self, uid: &str, grace: Duration) -> Result<(), Trouble> {
-        let pod = self.ledger().sight(uid).filter(|it| !it.is_deleted).map(|it| it.name.clone());
-        let Some(pod) = pod else { return Ok(()) };
         // Nothing at all would make the server forget it before its node has ended it.
         let seconds = grace.as_secs() + u64::from(grace.subsec_nanos() > 0);
         let seconds = u32::try_from(seconds).unwrap_or(u32::MAX).max(1);
         let params =
             DeleteParams { grace_period_seconds: Some(seconds), ..DeleteParams::default() };
-        match self.pods().delete(&pod, &params).await {
-            Ok(_) => Ok(()),
-            Err(error) if is_gone(&error) => Ok(()),
-            Err(error) => Err(self.trouble(&error)),
+        let pods = self.ledger().pods(uid);
+        for pod in pods {
+            match self.pods().delete(&pod, &params).await {
+                Ok(_) => {}
+                Err(error) if is_gone(&error) => {}
+                Err(error) => return Err(self.trouble(&error)),
+            }
         }
+        Ok(())
     }
 
     /// Opens what a program says, where one has begun.

@@ -12,7 +12,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jobwright_adapters::log::ProcessEnd;
 use jobwright_adapters::remote::{End, Key, Prefix, Sighting, State};
 use jobwright_core::{Failure, FailureClass, Handle};
 use k8s_openapi::api::batch::v1::{Job as Manifest, JobCondition};
@@ -57,7 +56,9 @@ struct Entry {
     /// The Job is being deleted, or is no more.
     leaves: bool,
     is_gone: bool,
-    pod: Option<(Uid, Sight)>,
+    /// Its pods, oldest first. One, but for a controller that never heard that it had made one: "the
+    /// same program may sometimes be started twice", as Kubernetes documents Jobs.
+    pods: Vec<(Uid, Sight)>,
     /// The Job is deleted since its pod was taken away.
     interrupted: bool,
     /// Ticks since something that was to come has not.
@@ -124,14 +125,13 @@ impl Ledger {
 
     /// A pod is no more.
     pub(crate) fn pod_gone(&mut self, uid: &str) {
-        let owner = self.entries.iter_mut().find_map(|(job, entry)| match &mut entry.pod {
-            Some((own, sight)) if own == uid => {
+        for (job, entry) in &mut self.entries {
+            if let Some((_, sight)) = entry.pods.iter_mut().find(|(own, _)| own == uid) {
                 sight.is_deleted = true;
-                Some(job.clone())
+                self.news.insert(job.clone());
+                return;
             }
-            Some(_) | None => None,
-        });
-        self.news.extend(owner);
+        }
     }
 
     /// A list of everything begins.
@@ -139,7 +139,7 @@ impl Ledger {
         let known = match kind {
             Kind::Job => self.entries.keys().cloned().collect(),
             Kind::Pod => {
-                let pods = self.entries.values().filter_map(|it| it.pod.as_ref());
+                let pods = self.entries.values().flat_map(|it| &it.pods);
                 pods.filter(|(_, sight)| !sight.is_deleted).map(|(uid, _)| uid.clone()).collect()
             }
         };
@@ -208,9 +208,15 @@ impl Ledger {
         Some(Sighting { key, handle, state: entry.state() })
     }
 
-    /// Returns the pod of a Job.
+    /// Returns the pod of a Job, of several the one that counts.
     pub(crate) fn sight(&self, uid: &str) -> Option<&Sight> {
-        self.entries.get(uid)?.pod.as_ref().map(|(_, sight)| sight)
+        self.entries.get(uid)?.sight()
+    }
+
+    /// Returns the names of the pods of a Job that are there.
+    pub(crate) fn pods(&self, uid: &str) -> Vec<String> {
+        let pods = self.entries.get(uid).into_iter().flat_map(|it| &it.pods);
+        pods.filter(|(_, it)| !it.is_deleted).map(|(_, it)| it.name.clone()).collect()
     }
 
     /// What the program of a Job says was opened.
@@ -227,7 +233,7 @@ impl Ledger {
 
     /// What the program of a Job left is kept elsewhere by now.
     pub(crate) fn release(&mut self, uid: &str) {
-        if let Some((_, sight)) = self.entries.get_mut(uid).and_then(|it| it.pod.as_mut()) {
+        for (_, sight) in self.entries.get_mut(uid).into_iter().flat_map(|it| &mut it.pods) {
             sight.message = None;
         }
     }
@@ -254,7 +260,7 @@ impl Ledger {
             end: None,
             leaves: false,
             is_gone: false,
-            pod: None,
+            pods: Vec::new(),
             interrupted: false,
             late: 0,
             told: None,
@@ -264,18 +270,37 @@ impl Ledger {
 }
 
 impl Entry {
-    /// Takes a sight of a pod. Of several, which a Job should not have, the first one counts,
-    /// unless another one did the work.
+    /// Takes a sight of a pod.
     fn see(&mut self, uid: Uid, sight: Sight) {
-        let has_succeeded = |it: &Sight| it.state == State::Ended(End::Work(ProcessEnd::Exit(0)));
-        let is_first = self.pod.as_ref().is_none_or(|(known, _)| *known == uid);
-        if is_first || has_succeeded(&sight) {
-            self.pod = Some((uid, sight));
+        match self.pods.iter_mut().find(|(own, _)| *own == uid) {
+            Some((_, known)) => *known = sight,
+            None => self.pods.push((uid, sight)),
         }
     }
 
+    fn sights(&self) -> impl Iterator<Item = &Sight> {
+        self.pods.iter().map(|(_, sight)| sight)
+    }
+
+    /// The pod that counts: the one that did the work, else the first that nobody takes away.
     fn sight(&self) -> Option<&Sight> {
-        self.pod.as_ref().map(|(_, sight)| sight)
+        let succeeded = self.sights().find(|it| it.has_succeeded());
+        let stays = || self.sights().find(|it| it.leaves.is_none() && !it.is_deleted);
+        succeeded.or_else(stays).or_else(|| self.sights().next())
+    }
+
+    /// None of its pods runs any more.
+    fn is_over(&self) -> bool {
+        self.sights().all(Sight::is_over)
+    }
+
+    /// How its pod that counts ended, unless that was since it was taken away.
+    fn own_end(&self) -> Option<&End> {
+        let sight = self.sight()?;
+        match &sight.state {
+            State::Ended(end) if sight.has_succeeded() || sight.leaves.is_none() => Some(end),
+            _ => None,
+        }
     }
 
     /// Its pod was deleted, is being deleted, and nobody asked the Job for that.
@@ -292,24 +317,27 @@ impl Entry {
 
     /// Something must come, and has not.
     fn lacks_news(&self) -> bool {
-        let over = self.sight().is_some_and(Sight::is_over);
+        let must_end = self.end.is_some() || self.own_end().is_some();
         !self.is_settled()
-            && (self.is_taken_away() || self.interrupted || self.end.is_some() && !over)
+            && (self.is_taken_away() || self.interrupted || must_end && !self.has_ended())
+    }
+
+    /// There was a pod, and none runs any more.
+    fn has_ended(&self) -> bool {
+        !self.pods.is_empty() && self.is_over()
     }
 
     fn state(&self) -> State {
-        let sight = self.sight();
-        if let Some(State::Ended(end)) = sight.map(|it| &it.state) {
-            let is_own = *end == End::Work(ProcessEnd::Exit(0))
-                || sight.is_some_and(|it| it.leaves.is_none());
-            if is_own {
-                return State::Ended(end.clone());
-            }
+        let grace = self.sights().filter_map(|it| it.leaves).max().unwrap_or(0);
+        let is_lost = self.late > grace.saturating_add(LOST);
+        let is_over = self.is_over();
+        if let Some(end) = self.own_end()
+            && (is_over || is_lost)
+        {
+            return State::Ended(end.clone());
         }
-        let is_over = sight.is_none_or(Sight::is_over);
-        let patience = sight.and_then(|it| it.leaves).unwrap_or(0).saturating_add(LOST);
         if let Some(JobEnd::Failed { is_late: true, message }) = &self.end
-            && (is_over || self.late > patience)
+            && (is_over || is_lost)
         {
             return State::Ended(deadline(message));
         }
@@ -317,14 +345,15 @@ impl Entry {
             if is_over {
                 return lost("evicted", "its pod was taken off its node, or deleted");
             }
-            if self.late > patience {
+            if is_lost {
                 return lost("node_lost", "its pod does not end: its node is lost");
             }
         }
         if self.is_gone {
             return State::Gone;
         }
-        if self.leaves && sight.is_some_and(|it| matches!(it.state, State::Ended(_))) {
+        let sight = self.sight();
+        if self.leaves && is_over && sight.is_some_and(|it| matches!(it.state, State::Ended(_))) {
             return State::Ended(End::Stopped);
         }
         match (&self.end, sight) {
@@ -339,10 +368,10 @@ impl Entry {
             }
             (Some(_) | None, _) => {}
         }
-        match sight {
-            Some(sight) if !sight.is_over() => sight.state.clone(),
-            Some(_) | None => State::Waiting("its pod has not been made".to_owned()),
-        }
+        let waits = || State::Waiting("its pod has not been made".to_owned());
+        let counts = sight.filter(|it| !it.is_over());
+        let runs = counts.or_else(|| self.sights().find(|it| !it.is_over()));
+        runs.map_or_else(waits, |it| it.state.clone())
     }
 }
 
@@ -382,37 +411,50 @@ fn owner(pod: &Pod) -> Option<(Uid, Uid)> {
 
 #[cfg(test)]
 mod tests {
+    use jobwright_adapters::log::ProcessEnd;
     use jobwright_core::AttemptId;
-    use serde_json::json;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use serde_json::{Value, json};
 
     use super::*;
+
+    /// What a Job and its pods have in common, and the Job.
+    fn job(status: &Value) -> (Value, Manifest) {
+        let attempt = AttemptId { job: "1".parse().unwrap(), number: 1 };
+        let labels = json!({
+            "jobwright/key": Key::new(&Prefix::default(), attempt).as_str(),
+            "jobwright/session": "s", "jobwright/job": "1", "jobwright/attempt": "1",
+            "job-name": "j",
+        });
+        let job = json!({
+            "metadata": { "uid": "u", "name": "j", "labels": labels },
+            "spec": { "activeDeadlineSeconds": 10, "template": {} },
+            "status": status,
+        });
+        (labels, serde_json::from_value(job).unwrap())
+    }
+
+    fn pod(labels: &Value, uid: &str, status: &Value) -> Pod {
+        let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u" });
+        let pod = json!({
+            "metadata": { "name": uid, "uid": uid, "labels": labels, "ownerReferences": [owner] },
+            "status": status,
+        });
+        serde_json::from_value(pod).unwrap()
+    }
 
     /// How an attempt is whose Job failed after so many of its ten seconds, for this reason, when
     /// its pod was gone.
     fn failed(after: u32, reason: &str) -> State {
         let (prefix, mut ledger) = (Prefix::default(), Ledger::default());
-        let attempt = AttemptId { job: "1".parse().unwrap(), number: 1 };
-        let labels = json!({
-            "jobwright/key": Key::new(&prefix, attempt).as_str(), "jobwright/session": "s",
-            "jobwright/job": "1", "jobwright/attempt": "1", "job-name": "j",
-        });
-        let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u" });
-        let pod = json!({
-            "metadata": { "uid": "p", "labels": labels, "ownerReferences": [owner] },
-            "status": { "phase": "Running" },
-        });
-        ledger.pod(&serde_json::from_value(pod).unwrap(), &prefix);
-        ledger.pod_gone("p");
         let condition = json!({
             "type": "Failed", "status": "True", "reason": reason, "message": "so it is",
             "lastTransitionTime": format!("2026-01-01T00:00:{after:02}Z"),
         });
-        let job = json!({
-            "metadata": { "uid": "u", "name": "j", "labels": labels },
-            "spec": { "activeDeadlineSeconds": 10, "template": {} },
-            "status": { "startTime": "2026-01-01T00:00:00Z", "conditions": [condition] },
-        });
-        let job = serde_json::from_value(job).unwrap();
+        let status = json!({ "startTime": "2026-01-01T00:00:00Z", "conditions": [condition] });
+        let (labels, job) = job(&status);
+        ledger.pod(&pod(&labels, "p", &json!({ "phase": "Running" })), &prefix);
+        ledger.pod_gone("p");
         ledger.job(&job, &prefix);
         ledger.news().pop().unwrap().state
     }
@@ -426,5 +468,44 @@ mod tests {
         check(10, "DeadlineExceeded", "deadline");
         check(10, "BackoffLimitExceeded", "deadline");
         check(9, "BackoffLimitExceeded", "evicted");
+    }
+
+    #[test]
+    fn a_job_of_two_pods_ends_when_both_have() {
+        let (prefix, mut ledger) = (Prefix::default(), Ledger::default());
+        let (labels, job) = job(&json!({}));
+        let running = json!({ "phase": "Running" });
+        let succeeded = json!({ "phase": "Succeeded" });
+        ledger.job(&job, &prefix);
+        ledger.pod(&pod(&labels, "first", &running), &prefix);
+        ledger.pod(&pod(&labels, "second", &running), &prefix);
+        assert_eq!(ledger.news().pop().unwrap().state, State::Running(String::new()));
+        // The controller takes the one that was seen first for the surplus: the other one goes on.
+        let mut leaves = pod(&labels, "first", &running);
+        leaves.metadata.deletion_timestamp = Some(Time("2026-01-01T00:00:00Z".parse().unwrap()));
+        ledger.pod(&leaves, &prefix);
+        assert!((0..=LOST).all(|_| ledger.tick().is_empty()), "its Job is left alone");
+        assert_eq!(ledger.sight("u").unwrap().name, "second");
+        assert_eq!(ledger.pods("u"), ["first", "second"]);
+        ledger.pod(&pod(&labels, "second", &succeeded), &prefix);
+        assert!(ledger.news().is_empty(), "the first one runs still");
+        ledger.pod_gone("first");
+        let end = State::Ended(End::Work(ProcessEnd::Exit(0)));
+        assert_eq!(ledger.news().pop().unwrap().state, end);
+    }
+
+    #[test]
+    fn a_surplus_pod_on_a_lost_node_is_not_waited_for_for_ever() {
+        let (prefix, mut ledger) = (Prefix::default(), Ledger::default());
+        let (labels, job) = job(&json!({}));
+        ledger.job(&job, &prefix);
+        ledger.pod(&pod(&labels, "first", &json!({ "phase": "Running" })), &prefix);
+        ledger.pod(&pod(&labels, "second", &json!({ "phase": "Succeeded" })), &prefix);
+        let ticks = (1..).find(|_| {
+            ledger.tick();
+            let news = ledger.news().pop();
+            news.is_some_and(|it| matches!(it.state, State::Ended(_)))
+        });
+        assert_eq!(ticks, Some(LOST + 1));
     }
 }

@@ -26,6 +26,11 @@ pub(crate) struct Sight {
 }
 
 impl Sight {
+    /// Tells whether its program did its work.
+    pub(crate) fn has_succeeded(&self) -> bool {
+        self.state == State::Ended(End::Work(ProcessEnd::Exit(0)))
+    }
+
     /// Tells whether nothing of it runs any more.
     pub(crate) fn is_over(&self) -> bool {
         self.is_deleted || matches!(self.state, State::Ended(_))

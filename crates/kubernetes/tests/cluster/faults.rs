@@ -6,9 +6,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use jobwright_adapters::remote::Options;
 use jobwright_core::{Executor, FailureClass, Handle, Outcome, Reattached, Success};
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::Api;
-use kube::api::PostParams;
+use kube::api::{DeleteParams, ListParams, PostParams};
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
@@ -18,34 +19,66 @@ use crate::node::Node;
 use crate::proxy::{Network, Proxy};
 use crate::stage::{executor, settings, stage, until};
 
-/// The keys of attempts of an executor whose programs were started, in order.
-fn started(node: &Node, options: &Options) -> Vec<String> {
+/// The keys of attempts of an executor whose programs were started, with the numbers of their Jobs,
+/// in order.
+fn started(node: &Node, options: &Options) -> Vec<(String, String)> {
     let begin = format!("{}-", options.prefix.as_str());
-    let mut keys: Vec<String> = node.started();
-    keys.retain(|key| key.starts_with(&begin));
-    keys.sort();
-    keys
+    let mut starts = node.starts();
+    starts.retain(|(key, _)| key.starts_with(&begin));
+    starts.sort();
+    starts
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_api_server_is_killed_under_load() {
+/// Runs 30 attempts, kills the API server when it is time, and returns what was started.
+async fn outlive_the_api_server<F: Future<Output = ()>>(
+    seconds: u32,
+    is_time: impl FnOnce(Options) -> F,
+) -> Vec<(String, String)> {
     let stage = stage();
     let options = stage.options();
     let config = stage.cluster.config().await;
     let executor = executor(config, settings("played"), stage.root(), options.clone());
-    let attempts = (1..=30).map(|job| shell("sleep 2; printf 1 > \"$JOBWRIGHT_OUTPUT\"").job(job));
+    let script = format!("sleep {seconds}; printf 1 > \"$JOBWRIGHT_OUTPUT\"");
+    let attempts = (1..=30).map(|job| shell(&script).job(job));
     let ends = join_all(attempts.map(|attempt| executor.execute(attempt.build())));
     let outage = async {
-        until("some run", || stage.node.running() >= 5).await;
+        is_time(options.clone()).await;
         stage.cluster.kill("kube-apiserver");
         sleep(Duration::from_secs(3)).await;
         stage.cluster.launch().await;
     };
     let (ends, ()) = tokio::join!(ends, outage);
     assert!(ends.iter().all(Result::is_ok), "{ends:?}");
-    let started = started(&stage.node, &options);
-    assert_eq!(started.len(), 30, "each ran once: {started:?}");
     assert_eq!(stage.node.running(), 0);
+    started(&stage.node, &options)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_server_is_killed_while_jobs_are_handed_over() {
+    let mut started =
+        outlive_the_api_server(2, |_| until("some run", || stage().node.running() >= 5)).await;
+    // A controller to which the answer about a pod is lost makes another one for the same Job.
+    let programs = started.len();
+    started.dedup();
+    println!("{} Jobs, {programs} programs", started.len());
+    assert_eq!(started.len(), 30, "each attempt has one Job: {started:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_server_is_killed_while_all_run() {
+    let started = outlive_the_api_server(6, |options| async move {
+        until("all run", || stage().node.running() == 30).await;
+        // Its controller knows all pods.
+        let jobs: Api<Job> = Api::namespaced(stage().cluster.client().await, "default");
+        let engine = format!("jobwright/engine={}", options.prefix.as_str());
+        let ours = ListParams::default().labels(&engine);
+        let runs = |job: &Job| job.status.as_ref().and_then(|it| it.active) == Some(1);
+        while !jobs.list(&ours).await.unwrap().iter().all(runs) {
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let started = started.await;
+    assert_eq!(started.len(), 30, "each ran once: {started:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,9 +216,6 @@ async fn a_server_that_has_too_much_to_do_is_given_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_or_a_job_that_somebody_deletes_is_told() {
-    use k8s_openapi::api::batch::v1::Job;
-    use k8s_openapi::api::core::v1::Pod;
-    use kube::api::{DeleteParams, ListParams};
     let stage = stage();
     let options = stage.options();
     let config = stage.cluster.config().await;
@@ -214,7 +244,7 @@ async fn a_pod_or_a_job_that_somebody_deletes_is_told() {
     until_none(&jobs, &ours).await;
 }
 
-async fn until_none(jobs: &Api<k8s_openapi::api::batch::v1::Job>, which: &kube::api::ListParams) {
+async fn until_none(jobs: &Api<Job>, which: &ListParams) {
     let gone = async {
         while !jobs.list(which).await.unwrap().items.is_empty() {
             sleep(Duration::from_millis(50)).await;

@@ -39,8 +39,9 @@ pub(crate) struct Node {
 #[derive(Default)]
 struct State {
     folder: PathBuf,
-    /// The keys of all attempts whose programs were started, in order.
-    started: Mutex<Vec<String>>,
+    /// The keys of all attempts whose programs were started, in order, with the numbers of the Jobs
+    /// that they were started for.
+    started: Mutex<Vec<(String, String)>>,
     /// The process ids of programs that run.
     running: Mutex<Vec<u32>>,
     /// Pods that are taken care of, by their numbers: whether they are being deleted.
@@ -78,6 +79,11 @@ impl Node {
 
     /// The keys of all attempts whose programs were started, in order.
     pub(crate) fn started(&self) -> Vec<String> {
+        self.starts().into_iter().map(|(key, _)| key).collect()
+    }
+
+    /// The same, with the numbers of the Jobs that they were started for.
+    pub(crate) fn starts(&self) -> Vec<(String, String)> {
         self.state.started.lock().unwrap().clone()
     }
 
@@ -221,7 +227,8 @@ async fn work(
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.process_group(0).kill_on_drop(true);
     let key = pod.metadata.labels.as_ref().unwrap()["jobwright/key"].clone();
-    state.started.lock().unwrap().push(key);
+    let job = pod.metadata.owner_references.as_ref().unwrap()[0].uid.clone();
+    state.started.lock().unwrap().push((key, job));
     let mut child = command.spawn().ok()?;
     let pid = child.id().unwrap();
     state.running.lock().unwrap().push(pid);
