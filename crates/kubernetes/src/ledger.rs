@@ -56,8 +56,8 @@ struct Entry {
     /// The Job is being deleted, or is no more.
     leaves: bool,
     is_gone: bool,
-    /// Its pods, oldest first. One, but for a controller that never heard that it had made one: "the
-    /// same program may sometimes be started twice", as Kubernetes documents Jobs.
+    /// Its pods, oldest first. One, but for a controller that never heard that it had made one:
+    /// "the same program may sometimes be started twice", as Kubernetes documents Jobs.
     pods: Vec<(Uid, Sight)>,
     /// The Job is deleted since its pod was taken away.
     interrupted: bool,
