@@ -126,7 +126,7 @@ impl Backoff {
 
 /// How long each phase of a job may take. All but the heartbeat have a value always, so that no
 /// job can wait or run for ever.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
     /// From ready to dispatched. Default 7 days.

@@ -82,7 +82,8 @@ pub(crate) struct Driver {
     /// The deployments at whose helm the engine is, with the revision of the document.
     pub(crate) helms: BTreeMap<DeploymentId, Revision>,
     pub(crate) clock: Clock,
-    pub(crate) seats: BTreeMap<ExecutorName, Seat>,
+    /// The executors, in the order of the capacity.
+    pub(crate) seats: Vec<Seat>,
     pub(crate) secrets: Option<Arc<dyn SecretSource>>,
     pub(crate) hub: Hub,
     pub(crate) statuses: Arc<Statuses>,

@@ -11,6 +11,7 @@
 
 mod attempt;
 mod cancel;
+mod classes;
 mod dispatch;
 mod graph;
 mod group;
@@ -40,6 +41,7 @@ pub(crate) use job::status_of;
 pub use replay::ReplayError;
 pub use waiting::WaitReason;
 
+use classes::{Class, Classes};
 use job::JobState;
 use lanes::{Lanes, Waiter};
 use limits::{Limit, Limits};
@@ -65,6 +67,7 @@ pub struct Scheduler {
     runs: Runs,
     limits: Limits,
     lanes: Lanes,
+    classes: Classes,
     timers: Timers,
     /// Jobs that are not done, over all groups.
     open_jobs: usize,
@@ -83,8 +86,8 @@ const FEW: usize = 12;
 #[derive(Debug)]
 struct Slot {
     group: Group,
-    /// The lane of each job.
-    lanes: SmallVec<[u32; FEW]>,
+    /// The class of each job.
+    classes: SmallVec<[u32; FEW]>,
     /// The soonest deadline of each block of jobs that is in the timers.
     armed: SmallVec<[Timestamp; 1]>,
     /// The turn whose result holds this group's events, and where.
@@ -93,6 +96,21 @@ struct Slot {
     stands: bool,
     /// Why it is to be cancelled when it is adopted, if somebody asked while it stood.
     asked: Option<CancelReason>,
+}
+
+impl Slot {
+    /// The deadline of a job, with the place of its block, if the block stands in the timers under
+    /// a later one; it counts as standing there from now on.
+    fn arm(&mut self, slot: u32, job: JobIndex) -> Option<(Timestamp, Place)> {
+        let (deadline, block) = (self.group.job(job).deadline(), job.at() / BLOCK);
+        let armed = &mut self.armed[block];
+        if deadline >= *armed {
+            return None;
+        }
+        *armed = deadline;
+        let place = Place { slot, job: JobIndex::from(block * BLOCK), group: self.group.id };
+        Some((deadline, place))
+    }
 }
 
 impl Scheduler {
@@ -254,10 +272,10 @@ impl Scheduler {
     /// Lets the indexes follow the state of one job. At adoption every job comes here once.
     fn follow(&mut self, slot: u32, index: JobIndex, was_live: bool) {
         let it = self.slots[slot as usize].as_mut().expect("the caller holds a slot in use");
-        let (job, lane) = (it.group.job(index), it.lanes[index.at()]);
+        let (job, class) = (it.group.job(index), self.classes.get(it.classes[index.at()]));
         let is_live = job.live().is_some();
         if is_live != was_live {
-            let uses = *self.lanes.uses(lane);
+            let uses = *self.lanes.uses(class.lane);
             if is_live {
                 self.limits.take(&uses);
             } else {
@@ -267,18 +285,18 @@ impl Scheduler {
         }
         match &job.state {
             JobState::Ready { since, .. } => {
-                let mut priority = it.group.planned(index).policy.priority;
+                let mut priority = class.priority;
                 if it.group.begun {
                     priority.0 = priority.0.saturating_add(1);
                 }
                 let place = Place { slot, job: index, group: it.group.id };
-                self.lanes.push(lane, priority, Waiter { place, since: *since });
+                self.lanes.push(class.lane, priority, Waiter { place, since: *since });
             }
             JobState::Done { .. } => {
                 self.open_jobs -= 1;
                 self.ended.push((slot, index));
                 // Others may have waited behind it.
-                if let Some((pool, _)) = self.lanes.uses(lane).pool {
+                if let Some((pool, _)) = self.lanes.uses(class.lane).pool {
                     self.lanes.unpark(Limit::Pool(pool));
                 }
             }
@@ -288,7 +306,19 @@ impl Scheduler {
             | JobState::Stopping(_)
             | JobState::BackingOff { .. } => {}
         }
-        self.arm(slot, index);
+        if let Some((deadline, place)) = it.arm(slot, index) {
+            self.timers.arm(deadline, place);
+        }
+    }
+
+    /// The class of a job.
+    fn class(&self, slot: u32, job: JobIndex) -> &Class {
+        self.classes.get(self.slot(slot).classes[job.at()])
+    }
+
+    /// The lane of a job.
+    fn lane(&self, slot: u32, job: JobIndex) -> u32 {
+        self.class(slot, job).lane
     }
 
     /// Takes a group in. Jobs that left `Waiting` must then go through [`Self::follow`].
@@ -298,13 +328,13 @@ impl Scheduler {
             self.limits.deployment(run.deployment, limit);
             self.lanes.unpark(Limit::Deployment(run.deployment));
         }
-        let lanes = self.lanes_of(&group);
+        let classes = self.classes_of(&group);
         self.runs.insert(run.deployment, run.run, group.id);
         self.open_jobs += group.open as usize;
         let id = group.id;
         let armed = smallvec![Timestamp::NEVER; group.jobs.len().div_ceil(BLOCK)];
         self.blocks += armed.len();
-        let slot = Slot { group, lanes, armed, entry: turn, stands: false, asked: None };
+        let slot = Slot { group, classes, armed, entry: turn, stands: false, asked: None };
         let at = match self.free.pop() {
             Some(at) => {
                 self.slots[at as usize] = Some(slot);

@@ -117,7 +117,7 @@ impl Driver {
             attempt.id = %order.id(),
         )
         .entered();
-        let Some(seat) = self.seats.get(&planned.executor).cloned() else {
+        let Some(seat) = self.seats.get(order.executor as usize).cloned() else {
             let message = format!("the engine has no executor `{}`", planned.executor);
             let failure = Failure::rejected("no_executor", message);
             return self.ended(key, Err(failure));
@@ -194,7 +194,7 @@ impl Driver {
 
     fn reattach(&mut self, order: Order) {
         let key = order.attempt;
-        let executor = self.seats.get(&order.plan.jobs[key.job.at()].executor).cloned();
+        let executor = self.seats.get(order.executor as usize).cloned();
         let (names, source) = (secret_names(&order), self.secrets.clone());
         let attempt = self.attempt(order);
         let taken = attempt.clone();

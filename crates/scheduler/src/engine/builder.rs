@@ -298,7 +298,7 @@ impl EngineBuilder {
             tenure,
             helms: BTreeMap::new(),
             clock,
-            seats,
+            seats: seats.into_values().collect(),
             secrets: self.secrets,
             hub: hub.clone(),
             statuses: Arc::clone(&statuses),

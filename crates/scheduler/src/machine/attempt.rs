@@ -31,7 +31,7 @@ impl Scheduler {
                 }
             }
             Report::Beat => {
-                let period = self.group(slot).planned(job).policy.timeouts.heartbeat;
+                let period = self.class(slot, job).timeouts.heartbeat;
                 let Some(period) = period else { return };
                 // At most two records per period: the one before promised one and a half.
                 let beat_by = silent_until(now, period);

@@ -86,7 +86,8 @@ impl Scheduler {
         for uses in self.live_uses(slot) {
             self.limits.give_back(&uses);
         }
-        let lanes: BTreeSet<_> = self.slot(slot).lanes.iter().copied().collect();
+        let classes = self.slot(slot).classes.iter();
+        let lanes: BTreeSet<_> = classes.map(|class| self.classes.get(*class).lane).collect();
         for lane in lanes {
             let uses = *self.lanes.uses(lane);
             self.lanes.unpark_uses(&uses);
@@ -100,6 +101,6 @@ impl Scheduler {
     pub(super) fn live_uses(&self, slot: u32) -> Vec<Use> {
         let it = self.slot(slot);
         let live = it.group.indexes().filter(|job| it.group.job(*job).live().is_some());
-        live.map(|job| *self.lanes.uses(it.lanes[job.at()])).collect()
+        live.map(|job| *self.lanes.uses(self.lane(slot, job))).collect()
     }
 }

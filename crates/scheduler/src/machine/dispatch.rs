@@ -63,8 +63,8 @@ impl Scheduler {
     }
 
     fn request(&mut self, slot: u32, job: JobIndex, now: Timestamp, out: &mut StepResult) {
-        let group = self.group(slot);
-        let timeouts = &group.planned(job).policy.timeouts;
+        let (group, class) = (self.group(slot), self.class(slot, job));
+        let timeouts = &class.timeouts;
         let end_by = now + timeouts.attempt;
         let beat_by = timeouts.heartbeat.map(|period| silent_until(now, period));
         let number = group.tally(job).attempts + 1;
@@ -72,6 +72,7 @@ impl Scheduler {
         let end_by_all = end_by.min(group.job(job).total_by);
         let order = Order {
             attempt,
+            executor: self.lanes.uses(class.lane).executor,
             plan: std::sync::Arc::clone(&group.plan),
             end_by: end_by_all,
             inputs: group.inputs(job),
@@ -122,11 +123,7 @@ impl Scheduler {
 
     /// Sees to it that a job's deadline is not missed.
     pub(super) fn arm(&mut self, slot: u32, job: JobIndex) {
-        let it = self.slot_mut(slot);
-        let (deadline, block) = (it.group.job(job).deadline(), job.at() / BLOCK);
-        if deadline < it.armed[block] {
-            it.armed[block] = deadline;
-            let place = Place { slot, job: JobIndex::from(block * BLOCK), group: it.group.id };
+        if let Some((deadline, place)) = self.slot_mut(slot).arm(slot, job) {
             self.timers.arm(deadline, place);
         }
     }

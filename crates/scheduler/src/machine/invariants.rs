@@ -73,7 +73,7 @@ impl Scheduler {
                 if it.group.job(index).live().is_none() {
                     continue;
                 }
-                let uses = self.lanes.uses(it.lanes[index.at()]);
+                let uses = self.lanes.uses(self.lane(*slot, index));
                 counted.0[uses.executor as usize] += 1;
                 if let Some((pool, weight)) = uses.pool {
                     counted.1[pool as usize] += u64::from(weight);

@@ -150,6 +150,8 @@ impl Effect {
 pub struct Order {
     /// The attempt.
     pub attempt: AttemptKey,
+    /// The place of its executor among those of the capacity; beyond them there is none.
+    pub executor: u32,
     /// The plan of its group.
     pub plan: Arc<Plan>,
     /// When it is stopped if it has not ended.

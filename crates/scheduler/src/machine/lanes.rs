@@ -6,7 +6,8 @@
 //! when it begins to wait, and a job that waits gains on all that come later. Jobs of groups that
 //! have begun wait one level higher, so that what was begun is finished first.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use jobwright_core::{Priority, Timestamp};
 
@@ -42,7 +43,7 @@ struct Lane {
 enum LaneState {
     /// Nothing waits, as far as anybody knows.
     Idle,
-    /// In `open` under this rank.
+    /// In `open` under this rank; what stands there under another one means nothing.
     Open(Rank),
     /// In `parked` under this limit.
     Parked(Limit),
@@ -53,7 +54,7 @@ enum LaneState {
 pub(super) struct Lanes {
     lanes: Vec<Lane>,
     by_use: BTreeMap<Use, u32>,
-    open: BTreeSet<(Rank, u32)>,
+    open: BinaryHeap<Reverse<(Rank, u32)>>,
     parked: BTreeMap<Limit, Vec<u32>>,
 }
 
@@ -93,24 +94,32 @@ impl Lanes {
             }
             LaneState::Parked(_) => {}
             LaneState::Open(known) if known <= rank => {}
-            LaneState::Open(known) => {
-                self.open.remove(&(known, lane));
-                self.reopen(lane, rank);
-            }
-            LaneState::Idle => self.reopen(lane, rank),
+            LaneState::Open(_) | LaneState::Idle => self.reopen(lane, rank),
         }
     }
 
     /// Whether somebody may go, as far as is known.
-    pub(super) fn is_open(&self) -> bool {
-        !self.open.is_empty()
+    pub(super) fn is_open(&mut self) -> bool {
+        self.first_open().is_some()
+    }
+
+    /// The open lane that ranks first.
+    fn first_open(&mut self) -> Option<(Rank, u32)> {
+        while let Some(Reverse((rank, lane))) = self.open.peek().copied() {
+            if self.lanes[lane as usize].state == LaneState::Open(rank) {
+                return Some((rank, lane));
+            }
+            self.open.pop();
+        }
+        None
     }
 
     /// Takes the open lane that ranks first, with the rank at which the next one follows.
     pub(super) fn take_first(&mut self) -> Option<(u32, Rank)> {
-        let (_, lane) = self.open.pop_first()?;
+        let (_, lane) = self.first_open()?;
+        self.open.pop();
         self.lanes[lane as usize].state = LaneState::Idle;
-        let next = self.open.first().map_or(Rank::MAX, |(rank, _)| *rank);
+        let next = self.first_open().map_or(Rank::MAX, |(rank, _)| rank);
         Some((lane, next))
     }
 
@@ -138,7 +147,7 @@ impl Lanes {
     /// Puts a taken lane back, to be looked at again when its rank comes.
     pub(super) fn reopen(&mut self, lane: u32, rank: Rank) {
         self.lanes[lane as usize].state = LaneState::Open(rank);
-        self.open.insert((rank, lane));
+        self.open.push(Reverse((rank, lane)));
     }
 
     /// Puts a taken lane aside until the limit gives something back.
@@ -206,7 +215,7 @@ impl Lanes {
     pub(super) fn reachable(&self, lane: u32) -> bool {
         match self.lanes[lane as usize].state {
             LaneState::Idle => false,
-            LaneState::Open(rank) => self.open.contains(&(rank, lane)),
+            LaneState::Open(rank) => self.open.iter().any(|Reverse(it)| *it == (rank, lane)),
             LaneState::Parked(limit) => {
                 self.parked.get(&limit).is_some_and(|lanes| lanes.contains(&lane))
             }

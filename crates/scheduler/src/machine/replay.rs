@@ -243,6 +243,7 @@ impl Scheduler {
         let attempt = AttemptKey { group: group.id, slot, job, number: live.number };
         let order = Order {
             attempt,
+            executor: self.lanes.uses(self.lane(slot, job)).executor,
             plan: Arc::clone(&group.plan),
             end_by: live.end_by.min(group.job(job).total_by),
             inputs: group.inputs(job),
@@ -255,7 +256,7 @@ impl Scheduler {
                 self.ask_to_stop(slot, job, reason, now, out);
             }
             JobState::Requested(_) | JobState::Running(_) => {
-                if let Some(period) = group.planned(job).policy.timeouts.heartbeat {
+                if let Some(period) = self.class(slot, job).timeouts.heartbeat {
                     let beat_by = silent_until(now, period);
                     let number = attempt.number;
                     self.record(slot, Event::Beat { job, attempt: number, beat_by }, now, out);

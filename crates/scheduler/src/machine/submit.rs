@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use jobwright_core::{
-    CancelReason, DeploymentId, Epoch, Event, GroupId, JobIndex, Plan, RunContext, RunId,
+    CancelReason, DeploymentId, Epoch, Event, GroupId, JobIndex, Plan, PlannedJob, RunContext, RunId,
     RunPolicy, Timestamp,
 };
 use smallvec::SmallVec;
 
+use super::classes::Class;
 use super::group::Group;
 use super::io::{Effect, GroupEvents, StepResult};
 use super::job::JobState;
@@ -120,9 +121,8 @@ impl Scheduler {
         now: Timestamp,
         out: &mut StepResult,
     ) {
-        let group = self.group(slot);
-        let timeouts = &group.planned(job).policy.timeouts;
-        let total_by = match group.job(job).total_by {
+        let timeouts = &self.class(slot, job).timeouts;
+        let total_by = match self.group(slot).job(job).total_by {
             Timestamp::NEVER => deadline(now, timeouts.total),
             known => known,
         };
@@ -130,26 +130,28 @@ impl Scheduler {
         self.record(slot, Event::Ready { job, queue_by, total_by }, now, out);
     }
 
-    /// The lane of each job of a group.
-    pub(super) fn lanes_of(&mut self, group: &Group) -> SmallVec<[u32; FEW]> {
+    /// The class of each job of a group.
+    pub(super) fn classes_of(&mut self, group: &Group) -> SmallVec<[u32; FEW]> {
         let run = &group.plan.run;
         let deployment = run.deployment_limit.map(|_| run.deployment);
-        let mut known: Option<(usize, u32)> = None;
-        let jobs = group.plan.jobs.iter().enumerate();
-        let lanes = jobs.map(|(at, job)| {
-            if let Some((like, lane)) = known {
-                let other = &group.plan.jobs[like];
-                if other.executor == job.executor && other.policy.pool == job.policy.pool {
-                    return lane;
-                }
+        let mut known: Option<(&PlannedJob, u32)> = None;
+        let classes = group.plan.jobs.iter().map(|job| {
+            if let Some((like, class)) = known
+                && like.executor == job.executor
+                && (Arc::ptr_eq(&like.policy, &job.policy) || like.policy == job.policy)
+            {
+                return class;
             }
             let executor = self.limits.executor_index(&job.executor);
-            let pool = job.policy.pool.as_ref();
+            let policy = &job.policy;
+            let pool = policy.pool.as_ref();
             let pool = pool.map(|share| (self.limits.pool_index(&share.name), share.weight.max(1)));
             let lane = self.lanes.lane(Use { executor, pool, deployment });
-            known = Some((at, lane));
-            lane
+            let (priority, timeouts) = (policy.priority, policy.timeouts.clone());
+            let class = self.classes.class(Class { lane, priority, timeouts });
+            known = Some((job, class));
+            class
         });
-        lanes.collect()
+        classes.collect()
     }
 }

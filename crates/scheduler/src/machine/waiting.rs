@@ -87,7 +87,7 @@ impl Scheduler {
                 }
             }
             JobState::Ready { .. } if self.draining => WaitReason::Draining,
-            JobState::Ready { .. } => self.blocked_by(it.lanes[job.at()]),
+            JobState::Ready { .. } => self.blocked_by(self.lane(slot, job)),
             JobState::Requested(live) => WaitReason::Requested { end_by: live.end_by },
             JobState::Running(live) => WaitReason::Running { end_by: live.end_by },
             JobState::Stopping(stopping) => {
