@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use jobwright_core::{
-    CancelReason, DeploymentId, Epoch, Event, GroupId, JobIndex, Plan, PlannedJob, RunContext, RunId,
-    RunPolicy, Timestamp,
+    CancelReason, DeploymentId, Epoch, Event, GroupId, JobIndex, Plan, PlannedJob, RunContext,
+    RunId, RunPolicy, Timestamp,
 };
 use smallvec::SmallVec;
 
