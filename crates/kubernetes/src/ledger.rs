@@ -59,6 +59,9 @@ struct Entry {
     /// Its pods, oldest first. One, but for a controller that never heard that it had made one:
     /// "the same program may sometimes be started twice", as Kubernetes documents Jobs.
     pods: Vec<(Uid, Sight)>,
+    /// One of them was taken away before another was seen, which so may be there in its place. A
+    /// surplus one is taken away after.
+    is_replaced: bool,
     /// The Job is deleted since its pod was taken away.
     interrupted: bool,
     /// Ticks since something that was to come has not.
@@ -261,6 +264,7 @@ impl Ledger {
             leaves: false,
             is_gone: false,
             pods: Vec::new(),
+            is_replaced: false,
             interrupted: false,
             late: 0,
             told: None,
@@ -274,7 +278,10 @@ impl Entry {
     fn see(&mut self, uid: Uid, sight: Sight) {
         match self.pods.iter_mut().find(|(own, _)| *own == uid) {
             Some((_, known)) => *known = sight,
-            None => self.pods.push((uid, sight)),
+            None => {
+                self.is_replaced |= sight.is_taken() || self.sights().any(Sight::is_taken);
+                self.pods.push((uid, sight));
+            }
         }
     }
 
@@ -282,11 +289,12 @@ impl Entry {
         self.pods.iter().map(|(_, sight)| sight)
     }
 
-    /// The pod that counts: the one that did the work, else the first that nobody takes away.
+    /// The pod that counts: the one that did the work, else the first that nobody takes away, and
+    /// never one that may be there in the place of another: the attempt was that other's.
     fn sight(&self) -> Option<&Sight> {
         let succeeded = self.sights().find(|it| it.has_succeeded());
-        let stays = || self.sights().find(|it| it.leaves.is_none() && !it.is_deleted);
-        succeeded.or_else(stays).or_else(|| self.sights().next())
+        let counts = || self.sights().find(|it| it.is_taken() == self.is_replaced);
+        succeeded.or_else(counts).or_else(|| self.sights().next())
     }
 
     /// None of its pods runs any more.
@@ -305,7 +313,7 @@ impl Entry {
 
     /// Its pod was deleted, is being deleted, and nobody asked the Job for that.
     fn is_taken_away(&self) -> bool {
-        let is_leaving = self.sight().is_some_and(|it| it.leaves.is_some() || it.is_deleted);
+        let is_leaving = self.sight().is_some_and(Sight::is_taken);
         let has_ended = self.sight().is_some_and(|it| matches!(it.state, State::Ended(_)));
         is_leaving && !self.leaves && self.end.is_none() && !(has_ended && self.is_settled())
     }
@@ -470,6 +478,38 @@ mod tests {
         check(9, "BackoffLimitExceeded", "evicted");
     }
 
+    fn taken(labels: &Value, uid: &str) -> Pod {
+        let mut pod = pod(labels, uid, &json!({ "phase": "Running" }));
+        pod.metadata.deletion_timestamp = Some(Time("2026-01-01T00:00:00Z".parse().unwrap()));
+        pod
+    }
+
+    #[test]
+    fn a_pod_in_the_place_of_one_that_was_taken_away_does_not_count() {
+        let (prefix, running) = (Prefix::default(), json!({ "phase": "Running" }));
+        let (labels, job) = job(&json!({}));
+        let check = |seen: &[Pod]| {
+            let mut ledger = Ledger::default();
+            ledger.job(&job, &prefix);
+            seen.iter().for_each(|pod| ledger.pod(pod, &prefix));
+            let deleted: Vec<_> = (0..LATE).flat_map(|_| ledger.tick()).collect();
+            assert_eq!(deleted, [("j".to_owned(), "u".to_owned())], "its Job goes");
+            let State::Running(_) = ledger.news().pop().unwrap().state else { panic!("both run") };
+            ledger.pod_gone("first");
+            assert!(ledger.news().is_empty(), "the other one runs still");
+            ledger.pod_gone("other");
+            let State::Ended(End::Cluster(failure)) = ledger.news().pop().unwrap().state else {
+                panic!("nothing runs")
+            };
+            assert_eq!(failure.code, "evicted");
+        };
+        let (first, other) = (pod(&labels, "first", &running), pod(&labels, "other", &running));
+        check(&[first, taken(&labels, "first"), other.clone()]);
+        // A list has no order.
+        check(&[taken(&labels, "first"), other.clone()]);
+        check(&[other, taken(&labels, "first")]);
+    }
+
     #[test]
     fn a_job_of_two_pods_ends_when_both_have() {
         let (prefix, mut ledger) = (Prefix::default(), Ledger::default());
@@ -481,9 +521,7 @@ mod tests {
         ledger.pod(&pod(&labels, "second", &running), &prefix);
         assert_eq!(ledger.news().pop().unwrap().state, State::Running(String::new()));
         // The controller takes the one that was seen first for the surplus: the other one goes on.
-        let mut leaves = pod(&labels, "first", &running);
-        leaves.metadata.deletion_timestamp = Some(Time("2026-01-01T00:00:00Z".parse().unwrap()));
-        ledger.pod(&leaves, &prefix);
+        ledger.pod(&taken(&labels, "first"), &prefix);
         assert!((0..=LOST).all(|_| ledger.tick().is_empty()), "its Job is left alone");
         assert_eq!(ledger.sight("u").unwrap().name, "second");
         assert_eq!(ledger.pods("u"), ["first", "second"]);

@@ -31,6 +31,11 @@ impl Sight {
         self.state == State::Ended(End::Work(ProcessEnd::Exit(0)))
     }
 
+    /// Tells whether somebody took it away: it is being deleted, or was.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.leaves.is_some() || self.is_deleted
+    }
+
     /// Tells whether nothing of it runs any more.
     pub(crate) fn is_over(&self) -> bool {
         self.is_deleted || matches!(self.state, State::Ended(_))
