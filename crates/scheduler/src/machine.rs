@@ -98,21 +98,6 @@ struct Slot {
     asked: Option<CancelReason>,
 }
 
-impl Slot {
-    /// The deadline of a job, with the place of its block, if the block stands in the timers under
-    /// a later one; it counts as standing there from now on.
-    fn arm(&mut self, slot: u32, job: JobIndex) -> Option<(Timestamp, Place)> {
-        let (deadline, block) = (self.group.job(job).deadline(), job.at() / BLOCK);
-        let armed = &mut self.armed[block];
-        if deadline >= *armed {
-            return None;
-        }
-        *armed = deadline;
-        let place = Place { slot, job: JobIndex::from(block * BLOCK), group: self.group.id };
-        Some((deadline, place))
-    }
-}
-
 impl Scheduler {
     /// Makes a machine without groups.
     #[must_use]
@@ -306,9 +291,7 @@ impl Scheduler {
             | JobState::Stopping(_)
             | JobState::BackingOff { .. } => {}
         }
-        if let Some((deadline, place)) = it.arm(slot, index) {
-            self.timers.arm(deadline, place);
-        }
+        self.arm(slot, index);
     }
 
     /// The class of a job.

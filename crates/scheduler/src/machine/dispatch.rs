@@ -123,7 +123,11 @@ impl Scheduler {
 
     /// Sees to it that a job's deadline is not missed.
     pub(super) fn arm(&mut self, slot: u32, job: JobIndex) {
-        if let Some((deadline, place)) = self.slot_mut(slot).arm(slot, job) {
+        let it = self.slot_mut(slot);
+        let (deadline, block) = (it.group.job(job).deadline(), job.at() / BLOCK);
+        if deadline < it.armed[block] {
+            it.armed[block] = deadline;
+            let place = Place { slot, job: JobIndex::from(block * BLOCK), group: it.group.id };
             self.timers.arm(deadline, place);
         }
     }

@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::spread::InOrder;
+use super::spread::Spread;
 use crate::head::Head;
 use jobwright_core::{Append, GroupId, Lease, NodeId, Record, Refusal, Seq};
 
 #[derive(Default)]
 pub(super) struct Journals {
-    by_group: HashMap<GroupId, Journal, InOrder>,
+    by_group: HashMap<GroupId, Journal, Spread>,
     /// The rows of all journals in one place, since most journals are short and there are many:
     /// a row then costs no allocation of its own.
     rows: Vec<Row>,
