@@ -12,8 +12,9 @@ use jobwright::store::SqliteStore;
 use jobwright::{Engine, Notice};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-/// `wrangle` is silent and leaves its result last, so it can go on without an engine. `profile`
-/// speaks all the time, and dies when nobody reads what it says.
+/// `wrangle` is silent and leaves its result last, so it can go on without an engine; here it ends
+/// only when the one that began it has gone. `profile` speaks all the time at its first attempt,
+/// and dies when nobody reads what it says.
 const PACKAGE: &str = r#"
 jobwright: 1
 name: crash
@@ -24,11 +25,24 @@ flows:
       ingest: { kind: ingest, payload: { command: [echo, all rows are here] } }
       wrangle:
         needs: [ingest]
-        payload: { command: [sh, -c, "sleep 2; echo '{\"rows\":42}' > $$JOBWRIGHT_OUTPUT"] }
+        payload:
+          command:
+            - sh
+            - -c
+            - |
+              while kill -0 $$PPID 2> /dev/null; do sleep 0.1; done
+              echo '{"rows":42}' > $$JOBWRIGHT_OUTPUT
       profile:
         kind: profile
         needs: [ingest]
-        payload: { command: [sh, -c, "for i in 1 2 3 4 5 6 7 8; do echo $$i; sleep 0.2; done"] }
+        payload:
+          command:
+            - sh
+            - -c
+            - |
+              case $$JOBWRIGHT_ATTEMPT in
+                *-1) while echo working; do sleep 0.1; done ;;
+              esac
       publish: { kind: publish, needs: [wrangle, profile], payload: { command: [echo, done] } }
     outputs: { report: { steps: [publish] } }
 "#;
