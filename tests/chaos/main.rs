@@ -1,5 +1,5 @@
 //! The fault rig: three engines on one PostgreSQL under load, with faults drawn from a seed, and a
-//! judge at the end. Usage: `chaos [SECONDS]`
+//! judge at the end. Usage: `chaos [MINUTES]`; without them it is brief
 //!
 //! ```text
 //! load ──HTTP──▶ engine 1..3 ──▶ proxy 1..3 ──▶ PostgreSQL
@@ -51,23 +51,31 @@ const ENGINES: usize = 3;
 /// Clients of each deployment: so many groups are under way at a time.
 const CLIENTS: [usize; 3] = [16, 12, 3];
 
+/// How long there is load without an argument.
+const BRIEF: Duration = Duration::from_secs(45);
+
 /// How long after the last fault the last group may end.
 const SETTLE: Duration = Duration::from_secs(90);
 
 fn main() -> anyhow::Result<()> {
-    let seconds = std::env::args().nth(1).map_or(Ok(45), |it| it.parse::<u64>());
-    let seconds = seconds.context("usage: chaos [SECONDS]")?;
+    let load = match std::env::args().nth(1) {
+        Some(minutes) => {
+            let minutes: u32 = minutes.parse().context("usage: chaos [MINUTES]")?;
+            Duration::from_secs(60) * minutes
+        }
+        None => BRIEF,
+    };
     let seed = match std::env::var("JOBWRIGHT_CHAOS_SEED") {
         Ok(text) => text.parse().context("JOBWRIGHT_CHAOS_SEED is no number")?,
         Err(_) => u64::from(SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos()) % 100_000,
     };
-    println!("seed {seed}: JOBWRIGHT_CHAOS_SEED={seed} ./check chaos {seconds}");
+    println!("seed {seed}: {}", command(seed, load));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let breaches = runtime.block_on(async {
         let mut terminated = signal(SignalKind::terminate())?;
         let mut interrupted = signal(SignalKind::interrupt())?;
         tokio::select! {
-            breaches = play(seed, Duration::from_secs(seconds)) => breaches,
+            breaches = play(seed, load) => breaches,
             _ = terminated.recv() => anyhow::bail!("terminated"),
             _ = interrupted.recv() => anyhow::bail!("interrupted"),
         }
@@ -77,6 +85,15 @@ fn main() -> anyhow::Result<()> {
     let breaches = breaches?;
     anyhow::ensure!(breaches == 0, "{breaches} breaches");
     Ok(())
+}
+
+/// What repeats a run.
+fn command(seed: u64, load: Duration) -> String {
+    let minutes = match load {
+        BRIEF => String::new(),
+        _ => format!(" {}", load.as_secs() / 60),
+    };
+    format!("JOBWRIGHT_CHAOS_SEED={seed} ./check chaos{minutes}")
 }
 
 async fn play(seed: u64, load: Duration) -> anyhow::Result<usize> {

@@ -22,9 +22,10 @@ pub(crate) fn write(
     let faults: u64 = ledger.counts.values().sum();
     let _ = writeln!(
         text,
-        "Command: `JOBWRIGHT_CHAOS_SEED={seed} ./check chaos {seconds}`. {engines} engines on one \
-         PostgreSQL, lease {LEASE:?}, {seconds} s of load with faults, seed {seed}.\n",
+        "Command: `{command}`. {engines} engines on one PostgreSQL, lease {LEASE:?}, {seconds} s of \
+         load with faults, seed {seed}.\n",
         seed = rig.seed,
+        command = crate::command(rig.seed, load),
         engines = rig.nodes.len(),
     );
     let _ = writeln!(text, "| fault | times |\n|---|---:|");
