@@ -5,6 +5,8 @@
 #[cfg(target_os = "linux")]
 mod clock;
 pub mod conformance;
+#[cfg(target_os = "linux")]
+mod forks;
 mod function;
 #[cfg(target_os = "linux")]
 pub mod local;

@@ -24,6 +24,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use crate::forks;
+
 pub(crate) const LOG: &str = "out.log";
 pub(crate) const INPUT: &str = "input.json";
 pub(crate) const PARAMETERS: &str = "parameters.json";
@@ -205,6 +207,7 @@ impl Folder {
             }
             let mode = if artifact.executable { Mode::RWXU } else { Mode::RUSR | Mode::WUSR };
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            let _writing = artifact.executable.then(forks::writing);
             let mut file: File = openat(&at, component, flags, mode)?.into();
             file.write_all(content)?;
         }

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::process::Stdio;
+use std::time::Duration;
 
 use jobwright_core::{Attempt, Failure, Handle};
 use rustix::io::Errno;
@@ -22,6 +23,9 @@ use super::reattach::sweep;
 use crate::log::LogWriter;
 use crate::mask::Masker;
 
+/// About how long a program is waited for that somebody has open for writing.
+const BUSY: Duration = Duration::from_secs(4);
+
 /// A process that has begun. Dropping it kills its group.
 pub(super) struct Started {
     pub(super) process: Process,
@@ -38,7 +42,7 @@ impl LocalProcessExecutor {
         let masker = Masker::new(attempt.secrets())
             .map_err(|error| Failure::permanent("secret", chain(&error)))?;
         let folder = self.furnish(attempt, payload.stdin.as_deref()).await?;
-        match self.launch(attempt, &payload, &folder) {
+        match self.launch(attempt, &payload, &folder).await {
             Ok((mut process, log)) => {
                 let (out, err) = process.pipes();
                 let (out, err) =
@@ -75,7 +79,7 @@ impl LocalProcessExecutor {
         lay_out(folder, attempt, stdin).await
     }
 
-    fn launch(
+    async fn launch(
         &self,
         attempt: &Attempt,
         payload: &Payload,
@@ -107,8 +111,7 @@ impl LocalProcessExecutor {
         };
         command.env_clear().envs(variables).current_dir(&work);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        owned(attempt)?;
-        let mut process = Process::spawn(&mut command).map_err(|error| refusal(name, &error))?;
+        let mut process = spawn(attempt, name, &mut command).await?;
         if !limits.is_empty() {
             limits.impose(process.pid()).map_err(|error| {
                 let message = format!("the limits of `{name}` cannot be set: {error}");
@@ -118,6 +121,26 @@ impl LocalProcessExecutor {
             gate::open(process.stdin()).map_err(files)?;
         }
         Ok((process, log))
+    }
+}
+
+/// Starts the process. A program that somebody has open for writing is waited for, since that may be
+/// a child of this process which is about to become another program, see [`forks`](crate::forks).
+async fn spawn(
+    attempt: &Attempt,
+    name: &str,
+    command: &mut Command,
+) -> Result<Process, Box<Failure>> {
+    let mut pause = Duration::from_millis(1);
+    loop {
+        owned(attempt)?;
+        match Process::spawn(command) {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && pause < BUSY => {
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            started => return started.map_err(|error| refusal(name, &error)),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jobwright_adapters::LocalProcessExecutor;
 use jobwright_adapters::conformance::{AttemptBuilder, attempt};
@@ -72,6 +73,22 @@ async fn files_are_handed_over_both_ways() {
     let (lines, _) = bench.said(&attempt);
     let input = r#"[{"step":"before","verdict":"succeeded","result":[1]}]{"rows":3}"#;
     assert_eq!(lines, ["given", input, "a,b", "-rw-------"]);
+}
+
+#[tokio::test]
+async fn a_program_that_somebody_writes_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("program");
+    std::fs::write(&program, "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let written = std::fs::OpenOptions::new().append(true).open(&program).unwrap();
+    let attempt = attempt(json!({"command": [program]})).build();
+    let bench = Bench::new();
+    let (end, ()) = tokio::join!(bench.run(&attempt), async move {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        drop(written);
+    });
+    end.unwrap();
 }
 
 /// Runs an attempt that cannot start and compares how it fails.

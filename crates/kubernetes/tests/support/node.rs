@@ -229,7 +229,15 @@ async fn work(
     let key = pod.metadata.labels.as_ref().unwrap()["jobwright/key"].clone();
     let job = pod.metadata.owner_references.as_ref().unwrap()[0].uid.clone();
     state.started.lock().unwrap().push((key, job));
-    let mut child = command.spawn().ok()?;
+    let mut child = loop {
+        match command.spawn() {
+            // A child that is about to become another program has it open for writing.
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                sleep(Duration::from_millis(5)).await;
+            }
+            started => break started.ok()?,
+        }
+    };
     let pid = child.id().unwrap();
     state.running.lock().unwrap().push(pid);
     set(pods, &name, "Running", container, json!({ "running": {} })).await;
