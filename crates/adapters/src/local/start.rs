@@ -124,8 +124,8 @@ impl LocalProcessExecutor {
     }
 }
 
-/// Starts the process. A program that somebody has open for writing is waited for, since that may be
-/// a child of this process which is about to become another program, see [`forks`](crate::forks).
+/// Starts the process. A program that somebody has open for writing is waited for: that may be a
+/// child of this process which is about to become another program, see [`forks`](crate::forks).
 async fn spawn(
     attempt: &Attempt,
     name: &str,
