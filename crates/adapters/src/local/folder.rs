@@ -207,9 +207,11 @@ impl Folder {
             }
             let mode = if artifact.executable { Mode::RWXU } else { Mode::RUSR | Mode::WUSR };
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-            let _writing = artifact.executable.then(forks::writing);
-            let mut file: File = openat(&at, component, flags, mode)?.into();
-            file.write_all(content)?;
+            let write = || {
+                let mut file: File = openat(&at, component, flags, mode)?.into();
+                file.write_all(content)
+            };
+            if artifact.executable { forks::writing(write)? } else { write()? }
         }
         Ok(())
     }

@@ -27,10 +27,7 @@ pub(super) struct Process {
 impl Process {
     /// Starts a command as the leader of a new group. The command says where its output goes.
     pub(super) fn spawn(command: &mut Command) -> io::Result<Self> {
-        let child = {
-            let _forking = forks::forking();
-            command.process_group(0).kill_on_drop(true).spawn()?
-        };
+        let child = forks::spawn(command)?;
         let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
         let pid = pid.ok_or_else(|| io::Error::other("the process has no pid"))?;
         let ended = Ended::of(pid).inspect_err(|_| {
@@ -110,36 +107,5 @@ impl Ended {
     /// Returns the handle, for signals that cannot hit another process.
     pub(super) fn handle(&self) -> &OwnedFd {
         self.0.get_ref()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::sync::{Arc, mpsc};
-    use std::thread;
-    use std::time::Duration;
-
-    use super::*;
-
-    #[tokio::test]
-    #[expect(clippy::disallowed_methods, reason = "the writer takes its time")]
-    async fn nothing_is_forked_while_a_program_is_written() {
-        let written = Arc::new(AtomicBool::new(false));
-        let (sender, begun) = mpsc::sync_channel(1);
-        let writer = thread::spawn({
-            let written = Arc::clone(&written);
-            move || {
-                let _writing = forks::writing();
-                sender.send(()).unwrap();
-                thread::sleep(Duration::from_millis(50));
-                written.store(true, Ordering::SeqCst);
-            }
-        });
-        begun.recv().unwrap();
-        let process = Process::spawn(&mut Command::new("true")).unwrap();
-        assert!(written.load(Ordering::SeqCst));
-        assert_eq!(process.reap().await.unwrap(), ProcessEnd::Exit(0));
-        writer.join().unwrap();
     }
 }

@@ -90,8 +90,7 @@ impl CommandSecrets {
         command.args(self.arguments.iter().map(|argument| argument.replace(NAME, name)));
         command.env_clear().envs(self.inherited.iter().map(|(name, value)| (name, value)));
         command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let _forking = forks::forking();
-        command.process_group(0).kill_on_drop(true).spawn()
+        forks::spawn(&mut command)
     }
 }
 
