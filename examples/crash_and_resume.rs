@@ -25,6 +25,7 @@ flows:
       ingest: { kind: ingest, payload: { command: [echo, all rows are here] } }
       wrangle:
         needs: [ingest]
+        timeouts: { attempt: 1m }
         payload:
           command:
             - sh

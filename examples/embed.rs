@@ -39,7 +39,7 @@ async fn main() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let engine = Engine::builder()
         .store(SqliteStore::open(dir.path().join("store.db"))?)
-        .executor("greeter", FnExecutor::new(greet).slots(8))
+        .executor("greeter", FnExecutor::new(greet).slots(1))
         .start()
         .await?;
     let deployment = engine.create_deployment("greetings").await?.id;
