@@ -100,19 +100,19 @@ impl RunHandle {
         // Most groups end while another is waited for, so the store is asked for all of them
         // together. With each look twice as many are waited for: there are few looks, in whatever
         // order the groups end.
+        let mut open: Vec<_> = self.groups().collect();
         let mut between_looks = 1;
         let ended = loop {
-            let verdicts = self.engine.verdicts(self.id()).await?;
-            let open = |group: &GroupId| verdicts.get(group).is_none_or(Option::is_none);
             // The last one first: when it has ended most others have.
-            let open: Vec<_> = self.groups().filter(open).collect();
+            for group in open.iter().rev().take(between_looks) {
+                self.engine.wait(*group).await?;
+            }
+            between_looks *= 2;
+            let verdicts = self.engine.verdicts(self.id()).await?;
+            open.retain(|group| verdicts.get(group).is_none_or(Option::is_none));
             if open.is_empty() {
                 break verdicts;
             }
-            for group in open.into_iter().rev().take(between_looks) {
-                self.engine.wait(group).await?;
-            }
-            between_looks *= 2;
         };
         let verdict = |group| Some((group, ended.get(&group).copied().flatten()?));
         let groups: Vec<_> = self.groups().filter_map(verdict).collect();

@@ -28,6 +28,9 @@ pub(crate) struct Group {
     pub(super) cancel: Option<CancelReason>,
     pub(super) ended: Option<Verdict>,
     pub(super) begun: bool,
+    /// A job ended in another way than most do, by succeeding and leaving nothing: only then those
+    /// that need it are told of it.
+    leaves: bool,
     /// The position of the next event.
     pub(super) next: Seq,
     pub(super) created_at: Timestamp,
@@ -51,6 +54,7 @@ impl Group {
             cancel: None,
             ended: None,
             begun: false,
+            leaves: false,
             next: Seq(2),
             created_at: at,
             updated_at: at,
@@ -145,6 +149,7 @@ impl Group {
     /// Ends a job and tells those that need it; who is ready or to be skipped by that shows in
     /// their state, and becomes a fact by an event of its own.
     fn end_job(&mut self, job: JobIndex, verdict: Verdict, result: Success) {
+        self.leaves |= verdict != Verdict::Succeeded || result.result().is_some();
         self.jobs[job.at()].state = JobState::Done { verdict, result };
         self.open -= 1;
         match verdict {
@@ -183,6 +188,9 @@ impl Group {
     /// How the needed jobs ended and what they left, but for those that succeeded and left nothing.
     pub(super) fn inputs(&self, job: JobIndex) -> Vec<Left> {
         let mut inputs = Vec::new();
+        if !self.leaves {
+            return inputs;
+        }
         for (place, need) in self.planned(job).needs.iter().enumerate() {
             match &self.job(need.job).state {
                 JobState::Done { verdict: Verdict::Succeeded, result }
