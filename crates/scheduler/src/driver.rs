@@ -25,6 +25,7 @@ mod tenure;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::task::Poll;
 
 use jobwright_core::secret::SecretSource;
 use jobwright_core::{
@@ -199,7 +200,7 @@ impl Driver {
         } else {
             *turns += 1;
             if turns.is_multiple_of(TURNS_BEFORE_YIELD) {
-                tokio::task::yield_now().await;
+                step_aside().await;
             }
         }
         self.drain(&mut messages);
@@ -215,6 +216,20 @@ impl Driver {
         self.halt_when_due();
         true
     }
+}
+
+/// Lets others run, as tokio's own `yield_now` does; but that keeps a task from all threads until
+/// its own has done everything else, while here another thread that is idle goes on with the loop.
+async fn step_aside() {
+    let mut is_back = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut is_back, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Tells whether a commit may be tried again as it is.

@@ -36,6 +36,8 @@ impl Scheduler {
                 RunPolicy::CancelPrevious => self.supersede(&run, now, out),
             }
         }
+        self.slots.reserve(groups.len().saturating_sub(self.free.len()));
+        out.journal.reserve(groups.len());
         for (id, plan) in groups {
             self.accept(id, epoch, plan, now, out);
         }
