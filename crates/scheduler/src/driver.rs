@@ -27,13 +27,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::task::Poll;
 
+use futures_util::FutureExt;
 use jobwright_core::secret::SecretSource;
 use jobwright_core::{
     Artifacts, Attempt, Change, CommitError, DeploymentId, Executor, ExecutorName, ExecutorTraits,
     GroupId, NodeId, Revision, RunId, Store, StoreError, Timestamp, Verdict,
 };
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::hub::Hub;
@@ -130,7 +131,8 @@ pub(crate) struct Turn {
 /// A live attempt of this engine.
 pub(crate) struct Held {
     attempt: Attempt,
-    abort: AbortHandle,
+    /// The task that drives it, which goes on where this is dropped.
+    task: JoinHandle<()>,
 }
 
 impl Driver {
@@ -161,10 +163,10 @@ impl Driver {
 
     /// Takes what has come into the turn, without waiting.
     fn drain(&mut self, messages: &mut Vec<Message>) {
-        while messages.len() < TURN
-            && let Ok(message) = self.inbox.try_recv()
-        {
-            messages.push(message);
+        // Together, so that those who wait for room in the inbox are looked for once.
+        let room = TURN.saturating_sub(messages.len());
+        if room > 0 {
+            let _ = self.inbox.recv_many(messages, room).now_or_never();
         }
     }
 

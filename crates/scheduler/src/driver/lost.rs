@@ -77,6 +77,6 @@ impl Held {
     pub(super) fn give_up(self) {
         let (reason, grace) = (StopReason::GivenUp, Duration::ZERO);
         self.attempt.cancellation().stop(Stop { reason, grace });
-        self.abort.abort();
+        self.task.abort();
     }
 }

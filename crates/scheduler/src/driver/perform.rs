@@ -56,7 +56,7 @@ impl Driver {
                 }
                 Effect::Abandon { attempt } => {
                     if let Some(held) = self.attempts.remove(&attempt) {
-                        held.abort.abort();
+                        held.task.abort();
                         self.listener.forget(&attempt);
                     }
                 }
@@ -227,7 +227,7 @@ impl Driver {
         attempt: Attempt,
         execution: impl Future<Output = Result<Success, Failure>> + Send + 'static,
     ) {
-        let sender = self.listener.sender();
+        let listener = Arc::clone(&self.listener);
         let span = tracing::debug_span!(
             parent: None,
             "wait",
@@ -239,7 +239,7 @@ impl Driver {
             handle = tracing::field::Empty,
         );
         let held = attempt.clone();
-        let running = tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let result = AssertUnwindSafe(execution.instrument(span)).catch_unwind().await;
             let result = result.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
             if attempt.cancellation().requested().is_some_and(|it| it.reason == StopReason::GivenUp)
@@ -247,11 +247,9 @@ impl Driver {
                 return;
             }
             let report = Report::Ended(outcome(result));
-            // The loop is gone only when the engine is: nobody is left to tell.
-            let _ = sender.send(Message::Report { attempt: key, report }).await;
+            listener.send(Message::Report { attempt: key, report }).await;
         });
-        let abort = running.abort_handle();
-        self.attempts.insert(key, Held { attempt: held, abort });
+        self.attempts.insert(key, Held { attempt: held, task });
     }
 
     /// Reports an attempt's end to the next turn.

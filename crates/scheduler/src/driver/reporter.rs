@@ -54,8 +54,10 @@ impl Listener {
         (self.log_bytes.load(Ordering::Relaxed), self.logs_cut.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn sender(&self) -> mpsc::Sender<Message> {
-        self.sender.clone()
+    /// Puts a message into the loop's inbox.
+    pub(super) async fn send(&self, message: Message) {
+        // The loop is gone only when the engine is: nobody is left to tell.
+        let _ = self.sender.send(message).await;
     }
 
     fn tidy(&self, now: Timestamp) {
@@ -82,7 +84,7 @@ impl Reporter for Listener {
     async fn started(&self, attempt: &Attempt, handle: Handle) {
         tracing::Span::current().record("handle", handle.as_str());
         let report = Report::Started(Some(handle));
-        let _ = self.sender.send(Message::Report { attempt: key(attempt), report }).await;
+        self.send(Message::Report { attempt: key(attempt), report }).await;
     }
 
     fn heartbeat(&self, attempt: &Attempt) {

@@ -135,7 +135,7 @@ impl Drop for Driver {
         // First closed, then told: whoever begins to wait in between sees that it is closed.
         self.inbox.close();
         for held in self.attempts.values() {
-            held.abort.abort();
+            held.task.abort();
         }
         self.waiters.clear();
         self.statuses.clear();
