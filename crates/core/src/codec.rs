@@ -2,13 +2,11 @@
 //! their types. Bytes from a disk are the world: they are refused with their place, however odd
 //! they are.
 
-use std::sync::Arc;
-
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::catalog::{Document, Key};
-use crate::event::Event;
+use crate::event::{Event, Events};
 use crate::id::{GroupId, Seq};
 
 /// The most bytes of one row; databases end at 10^9.
@@ -47,7 +45,7 @@ pub fn decode_events(
     first: Seq,
     count: i64,
     bytes: &[u8],
-) -> Result<Arc<[Event]>, CodecError> {
+) -> Result<Events, CodecError> {
     let place = |fault| CodecError {
         place: format!("the events of job group {group} from {} on", first.0),
         fault,
@@ -154,7 +152,7 @@ mod tests {
         (0..levels).fold(Value::from("[{\\\""), |inner, _| Value::Array(vec![inner]))
     }
 
-    fn there_and_back(events: &[Event]) -> Result<Arc<[Event]>, CodecError> {
+    fn there_and_back(events: &[Event]) -> Result<Events, CodecError> {
         let mut bytes = Vec::new();
         encode_events(events, &mut bytes)?;
         let count = i64::try_from(events.len()).unwrap();

@@ -2,6 +2,8 @@
 //! the chosen attempt number, the whole expanded group. Whoever applies them needs no policy and
 //! no clock.
 
+use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -25,7 +27,82 @@ pub struct Record {
     /// When they happened.
     pub at: Timestamp,
     /// The facts, at least one.
-    pub events: Arc<[Event]>,
+    pub events: Events,
+}
+
+/// Events in a row. Cheap to clone. Those of several records may share their memory, which goes
+/// when none of them is held any more.
+#[derive(Clone)]
+pub struct Events {
+    all: Arc<Vec<Event>>,
+    first: u32,
+    count: u32,
+}
+
+impl Events {
+    /// Shares out the memory of events: each of the parts takes so many, in order.
+    ///
+    /// # Panics
+    /// If the parts take more than there are.
+    pub fn share(
+        all: Vec<Event>,
+        counts: impl IntoIterator<Item = usize>,
+    ) -> impl Iterator<Item = Self> {
+        let all = Arc::new(all);
+        let mut next = 0;
+        counts.into_iter().map(move |count| {
+            let first = next;
+            next += count;
+            assert!(next <= all.len(), "{next} events are shared out of {}", all.len());
+            Self { all: Arc::clone(&all), first: first as u32, count: count as u32 }
+        })
+    }
+}
+
+impl Deref for Events {
+    type Target = [Event];
+
+    fn deref(&self) -> &[Event] {
+        let first = self.first as usize;
+        &self.all[first..first + self.count as usize]
+    }
+}
+
+impl From<Vec<Event>> for Events {
+    fn from(events: Vec<Event>) -> Self {
+        let count = events.len() as u32;
+        Self { all: Arc::new(events), first: 0, count }
+    }
+}
+
+impl<const N: usize> From<[Event; N]> for Events {
+    fn from(events: [Event; N]) -> Self {
+        Vec::from(events).into()
+    }
+}
+
+impl From<&[Event]> for Events {
+    fn from(events: &[Event]) -> Self {
+        events.to_vec().into()
+    }
+}
+
+impl FromIterator<Event> for Events {
+    fn from_iter<I: IntoIterator<Item = Event>>(events: I) -> Self {
+        events.into_iter().collect::<Vec<_>>().into()
+    }
+}
+
+impl PartialEq for Events {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
 }
 
 impl Record {
@@ -258,4 +335,29 @@ pub enum CancelReason {
     },
     /// A later run of the deployment took its place.
     Superseded,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn beats(jobs: std::ops::Range<u32>) -> Vec<Event> {
+        let beat = |n| Event::Beat { job: JobIndex(n), attempt: 1, beat_by: Timestamp::NEVER };
+        jobs.map(beat).collect()
+    }
+
+    #[test]
+    fn parts_of_shared_events_are_as_if_each_had_its_own() {
+        let parts: Vec<_> = Events::share(beats(0..6), [2, 1, 3]).collect();
+        let own = [beats(0..2), beats(2..3), beats(3..6)].map(Events::from);
+        assert_eq!(parts, own);
+        assert_eq!(format!("{:?}", parts[1]), format!("{:?}", beats(2..3)));
+        assert_ne!(parts[0], parts[1]);
+    }
+
+    #[test]
+    #[should_panic = "7 events are shared out of 6"]
+    fn no_part_takes_more_than_there_is() {
+        Events::share(beats(0..6), [6, 1]).for_each(drop);
+    }
 }

@@ -183,6 +183,7 @@ pub use plan::RunContext;
 pub use event::CancelReason;
 pub use event::Cause;
 pub use event::Event;
+pub use event::Events;
 pub use event::Next;
 pub use event::Record;
 pub use event::StopReason;

@@ -5,12 +5,12 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jobwright_core::{
-    Append, Cause, Commit, DeploymentId, Epoch, Event, GroupId, GroupSummary, JobIndex, Next,
-    NodeId, Outcome, Record, ReleaseId, RunId, Seq, Status, Store, Success, Timestamp, Verdict,
+    Append, Cause, Commit, DeploymentId, Epoch, Event, Events, GroupId, GroupSummary, JobIndex,
+    Next, NodeId, Outcome, Record, ReleaseId, RunId, Seq, Status, Store, Success, Timestamp,
+    Verdict,
 };
 use jobwright_store::SqliteOptions;
 use rusqlite::{Connection, params};
@@ -22,11 +22,11 @@ const NOW: Timestamp = Timestamp::from_millis(1_900_000_000_000);
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// What one job makes: it is ready, handed over, taken, and ends.
-fn events(n: u64) -> Result<Arc<[Event]>> {
+fn events(n: u64) -> Result<Events> {
     let (job, attempt) = (JobIndex(u32::try_from(n)?), 1);
     let next = Next::End { verdict: Verdict::Succeeded, cause: Cause::Attempt };
     let outcome = Outcome::Succeeded(Success::empty());
-    Ok(Arc::new([
+    Ok(Events::from([
         Event::Ready { job, queue_by: NOW, total_by: NOW },
         Event::Requested { job, attempt, end_by: NOW, beat_by: None },
         Event::Started { job, attempt, handle: None },
@@ -89,7 +89,7 @@ fn floor(path: &Path) -> Result<Duration> {
         "CREATE TABLE journal (id INTEGER PRIMARY KEY, group_id INTEGER, first INTEGER,
                                count INTEGER, epoch INTEGER, at INTEGER, events BLOB) STRICT",
     )?;
-    let bytes = serde_json::to_vec(&events(3)?)?;
+    let bytes = serde_json::to_vec(&*events(3)?)?;
     let sql = "INSERT INTO journal (group_id, first, count, epoch, at, events)
                VALUES (?, ?, 4, 1, ?, ?)";
     let begin = now();

@@ -2,12 +2,11 @@
 //!
 //! `cargo run --release -p jobwright-store --example memory_rate`
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use jobwright_core::{
-    Append, Commit, DeploymentId, Epoch, Event, GroupId, GroupSummary, JobIndex, NodeId, Record,
-    ReleaseId, RunId, Seq, Status, Store, Timestamp,
+    Append, Commit, DeploymentId, Epoch, Event, Events, GroupId, GroupSummary, JobIndex, NodeId,
+    Record, ReleaseId, RunId, Seq, Status, Store, Timestamp,
 };
 use jobwright_store::MemoryStore;
 
@@ -16,7 +15,7 @@ const PER_COMMIT: usize = 2_000;
 const REPEATS: usize = 7;
 const ROUNDS: u64 = 10;
 
-fn append(group: i64, round: u64, events: &Arc<[Event]>) -> Option<Append> {
+fn append(group: i64, round: u64, events: &Events) -> Option<Append> {
     let group = GroupId::new(group).ok()?;
     let at = Timestamp::from_millis(0);
     let status = match round {
@@ -37,7 +36,7 @@ fn append(group: i64, round: u64, events: &Arc<[Event]>) -> Option<Append> {
         })
     };
     let first = Seq(round * events.len() as u64 + 1);
-    let record = Record { group, first, epoch: Epoch(1), at, events: Arc::clone(events) };
+    let record = Record { group, first, epoch: Epoch(1), at, events: events.clone() };
     let owner = NodeId(uuid::Uuid::from_u128(1));
     Some(Append { owner, record, summary: status.and_then(summary) })
 }
@@ -47,7 +46,7 @@ fn append(group: i64, round: u64, events: &Arc<[Event]>) -> Option<Append> {
 #[expect(clippy::print_stdout, reason = "it reports")]
 async fn main() {
     let event = |n| Event::Beat { job: JobIndex(n), attempt: 1, beat_by: Timestamp::NEVER };
-    let events: Arc<[Event]> = (0..4).map(event).collect();
+    let events: Events = (0..4).map(event).collect();
     for name in ["keeping", "forgetting"] {
         let mut best = u128::MAX;
         for _ in 0..REPEATS {
@@ -67,7 +66,7 @@ async fn main() {
     }
 }
 
-fn commits(events: &Arc<[Event]>) -> Vec<Commit> {
+fn commits(events: &Events) -> Vec<Commit> {
     let mut commits = Vec::new();
     for round in 0..ROUNDS {
         for start in (1..=GROUPS).step_by(PER_COMMIT) {

@@ -96,7 +96,12 @@ impl State {
                 self.documents.summarize(summary);
             }
             let group = append.record.group;
-            self.journals.append(append.record.clone(), ends);
+            let mut record = append.record.clone();
+            if forgets == Forgets::Ended {
+                // What one group leaves must not wait for others whose events came with it.
+                record.events = record.events.to_vec().into();
+            }
+            self.journals.append(record, ends);
             if ends && forgets == Forgets::Ended {
                 self.journals.forget(group);
             }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobwright_core::{
-    Append, CancelReason, Change, Commit, CommitError, Document, Event, GroupId, Key, Kind, Record,
-    Refusal, RunId, StoreError, Timestamp,
+    Append, CancelReason, Change, Commit, CommitError, Document, Event, Events, GroupId, Key, Kind,
+    Record, Refusal, RunId, StoreError, Timestamp,
 };
 
 use tokio::sync::watch;
@@ -135,14 +135,21 @@ impl Driver {
 
     fn commit(&mut self, now: Timestamp) -> Arc<Commit> {
         self.keep_true_records();
-        let journal = self.turn.out.journal.iter_mut().map(|entry| Append {
+        let entries = &mut self.turn.out.journal;
+        let counts: Vec<_> = entries.iter().map(|entry| entry.events.len()).collect();
+        let mut events = Vec::with_capacity(counts.iter().sum());
+        for entry in entries.iter_mut() {
+            events.append(&mut entry.events);
+        }
+        let parts = Events::share(events, counts);
+        let journal = entries.iter_mut().zip(parts).map(|(entry, events)| Append {
             owner: self.node,
             record: Record {
                 group: entry.group,
                 first: entry.first,
                 epoch: entry.epoch,
                 at: now,
-                events: entry.events.drain(..).collect(),
+                events,
             },
             summary: entry.summary.take(),
         });

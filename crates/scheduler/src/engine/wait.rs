@@ -77,17 +77,9 @@ impl Engine {
 
     /// How the groups of a run ended that have, the others without.
     async fn verdicts(&self, run: RunId) -> Result<BTreeMap<GroupId, Option<Verdict>>, StoreError> {
-        let mut verdicts = BTreeMap::new();
-        let mut query = Query::all(Kind::Group).parent(run.get());
-        loop {
-            let page = self.list::<GroupSummary>(query.clone()).await?;
-            query.after = page.last().map(|last| last.id.get());
-            let is_last = page.len() < query.limit as usize;
-            verdicts.extend(page.into_iter().map(|it| (it.id, verdict_of(it.status))));
-            if is_last {
-                return Ok(verdicts);
-            }
-        }
+        let groups: Vec<GroupSummary> =
+            self.list_all(Query::all(Kind::Group).parent(run.get())).await?;
+        Ok(groups.into_iter().map(|it| (it.id, verdict_of(it.status))).collect())
     }
 }
 

@@ -211,7 +211,7 @@ const SPARE: usize = 2048;
 impl StepResult {
     /// A vector with its first event.
     pub(super) fn events(&mut self, first: Event) -> Vec<Event> {
-        let mut events = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(8));
+        let mut events = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(4));
         events.push(first);
         events
     }

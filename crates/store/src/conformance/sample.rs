@@ -1,11 +1,9 @@
 //! What the checks write: documents and records that differ where it matters.
 
-use std::sync::Arc;
-
 use jobwright_core::{
     Append, Commit, Deployment, DeploymentId, DeploymentName, Digest, Document, EnvironmentId,
-    EnvironmentParameter, Epoch, Event, FlowName, GroupId, GroupSummary, JobId, JobIndex, NodeId,
-    OutputName, OutputTrigger, PackageName, ParameterName, Record, Release, ReleaseId, Run,
+    EnvironmentParameter, Epoch, Event, Events, FlowName, GroupId, GroupSummary, JobId, JobIndex,
+    NodeId, OutputName, OutputTrigger, PackageName, ParameterName, Record, Release, ReleaseId, Run,
     RunGroup, RunId, RunPolicy, Seq, Status, Store, Timestamp,
 };
 use uuid::Uuid;
@@ -44,7 +42,7 @@ pub(super) fn record(id: i64, first: u64, epoch: u64, events: u32) -> Record {
     let at = |n: u32| Timestamp::from_millis(i64::from(n));
     let event = |n: u32| Event::Beat { job: JobIndex(n), attempt: 1, beat_by: at(n) };
     let start = u32::try_from(first % 1_000_000).unwrap_or(0);
-    let events: Arc<[Event]> = (start..start + events).map(event).collect();
+    let events: Events = (start..start + events).map(event).collect();
     Record { group: group(id), first: Seq(first), epoch: Epoch(epoch), at: NOW, events }
 }
 
