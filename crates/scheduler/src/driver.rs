@@ -241,3 +241,26 @@ fn may_pass(error: &CommitError) -> bool {
         CommitError::Refused(_) | _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+    use std::time::Duration;
+
+    /// A listener that was woken by the loop runs on the loop's thread as soon as the loop lets
+    /// others run, and may take long.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[expect(clippy::disallowed_methods, reason = "both tasks are waited for")]
+    async fn a_loop_that_steps_aside_is_back_before_others_are_done() {
+        let (sender, receiver) = sync_channel(1);
+        let stepping = tokio::spawn(async move {
+            let wait = async move { receiver.recv_timeout(Duration::from_secs(20)) };
+            let other = tokio::spawn(wait);
+            super::step_aside().await;
+            let _ = sender.send(());
+            other
+        });
+        let waited = stepping.await.expect("it ends").await.expect("it ends");
+        assert_eq!(waited, Ok(()), "the loop was kept until the other task was done");
+    }
+}
