@@ -33,6 +33,7 @@ use jobwright_core::{
     Artifacts, Attempt, Change, CommitError, DeploymentId, Executor, ExecutorName, ExecutorTraits,
     GroupId, NodeId, Revision, RunId, Store, StoreError, Timestamp, Verdict,
 };
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -222,7 +223,11 @@ impl Driver {
 
 /// Lets others run, as tokio's own `yield_now` does; but that keeps a task from all threads until
 /// its own has done everything else, while here another thread that is idle goes on with the loop.
+/// Where there is no other thread it is `yield_now`, which also looks at timers and sockets.
 async fn step_aside() {
+    if Handle::current().metrics().num_workers() == 1 {
+        return tokio::task::yield_now().await;
+    }
     let mut is_back = false;
     std::future::poll_fn(|context| {
         if std::mem::replace(&mut is_back, true) {
@@ -258,9 +263,9 @@ mod tests {
             let other = tokio::spawn(wait);
             super::step_aside().await;
             let _ = sender.send(());
-            other
+            other.await.expect("it ends")
         });
-        let waited = stepping.await.expect("it ends").await.expect("it ends");
+        let waited = stepping.await.expect("it ends");
         assert_eq!(waited, Ok(()), "the loop was kept until the other task was done");
     }
 }
