@@ -30,8 +30,9 @@ pub struct Record {
     pub events: Events,
 }
 
-/// Events in a row. Cheap to clone. Those of several records may share their memory, which goes
-/// when none of them is held any more.
+/// Events in a row. Cheap to clone. Those of several records may share their memory, as those of a
+/// turn do; it goes when none of them is held any more. Who keeps some for long and drops others
+/// copies what is kept.
 #[derive(Clone)]
 pub struct Events {
     all: Arc<Vec<Event>>,

@@ -166,9 +166,7 @@ impl Driver {
     fn drain(&mut self, messages: &mut Vec<Message>) {
         // Together, so that those who wait for room in the inbox are looked for once.
         let room = TURN.saturating_sub(messages.len());
-        if room > 0 {
-            let _ = self.inbox.recv_many(messages, room).now_or_never();
-        }
+        let _ = self.inbox.recv_many(messages, room).now_or_never();
     }
 
     /// Waits until there is something to do, and makes it the turn's inputs; false when the
@@ -267,5 +265,21 @@ mod tests {
         });
         let waited = stepping.await.expect("it ends");
         assert_eq!(waited, Ok(()), "the loop was kept until the other task was done");
+    }
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "both tasks are waited for")]
+    async fn timers_are_looked_at_when_a_loop_on_the_only_thread_steps_aside() {
+        let timed = tokio::spawn(tokio::time::sleep(Duration::from_millis(1)));
+        let stepping = tokio::spawn(async move {
+            // The thread is kept until the time has come.
+            let (_sender, receiver) = sync_channel::<()>(0);
+            let _ = receiver.recv_timeout(Duration::from_millis(20));
+            for _ in 0..3 {
+                super::step_aside().await;
+            }
+            timed.is_finished()
+        });
+        assert!(stepping.await.expect("it ends"), "the timer was not looked at");
     }
 }

@@ -90,8 +90,9 @@ impl RunHandle {
     /// The engine ends first, or the store fails.
     pub async fn wait(&self) -> Result<RunOutcome, WaitError> {
         // Most groups end while another is waited for, so the store is asked for all of them
-        // together. With each look twice as many are waited for: there are few looks, in whatever
-        // order the groups end.
+        // together, and not before one was waited for: a run that has just begun has nothing to
+        // show. With each look twice as many are waited for: there are few looks, in whatever order
+        // the groups end.
         let mut open: Vec<_> = self.groups().collect();
         let mut between_looks = 1;
         let ended = loop {

@@ -28,8 +28,7 @@ pub(crate) struct Group {
     pub(super) cancel: Option<CancelReason>,
     pub(super) ended: Option<Verdict>,
     pub(super) begun: bool,
-    /// A job ended in another way than most do, by succeeding and leaving nothing: only then those
-    /// that need it are told of it.
+    /// Some job did not just succeed and leave nothing: only then are there inputs to look for.
     leaves: bool,
     /// The position of the next event.
     pub(super) next: Seq,
