@@ -53,8 +53,8 @@ enum Forgets {
 }
 
 impl MemoryStore {
-    /// Makes an empty store that keeps everything. The events of runs that are removed when they are
-    /// over take up memory until all that were written in the same turns have been removed as well.
+    /// Makes an empty store that keeps everything. The events of runs that are removed when they
+    /// are over take up memory until all that were written in the same turns have been removed.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
